@@ -1,0 +1,38 @@
+//go:build unix
+
+package table
+
+import "os"
+
+// Entry is one line of the process table.
+type Entry struct {
+	PID, Parent, Group, Session int // Session is 0 on Darwin, which does not tell
+	Name                        string
+	Start                       uint64 // when it started, in the system's unit; with PID it names a process for ever
+	Dead                        bool   // a zombie
+}
+
+// AddDescendants adds to ours all that descends from what is in it, never
+// this process.
+func AddDescendants(ours map[int]bool, entries []Entry) {
+	self := os.Getpid()
+	for grew := true; grew; {
+		grew = false
+		for _, e := range entries {
+			if ours[e.Parent] && !ours[e.PID] && e.PID != self {
+				ours[e.PID], grew = true, true
+			}
+		}
+	}
+}
+
+// Ancestors are this process and those it descends from.
+func (r *Reader) Ancestors() map[int]bool {
+	found := make(map[int]bool)
+	for pid := os.Getpid(); pid > 0 && !found[pid]; {
+		found[pid] = true
+		e, _ := r.Entry(pid)
+		pid = e.Parent
+	}
+	return found
+}
