@@ -1,0 +1,3 @@
+package payload
+
+const commandLines = true

@@ -1,0 +1,127 @@
+package payload
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Payload is what a task asks for, with every default filled in that does not
+// depend on the files of the task.
+type Payload struct {
+	Commands     []Command         // at least one
+	Env          map[string]string // names are not empty and have no '=', NUL or control character
+	EncryptedEnv []string          // OpenPGP messages in base64, as they stand in the payload
+	MaxRunTime   time.Duration     // for all commands together; whole seconds, at least one
+	Artifacts    []Artifact
+	Features     Features
+	Logs         Logs
+	OnExitStatus OnExitStatus
+	OSGroups     []string
+	Mounts       []json.RawMessage // valid objects of the mount schema
+	// TaskclusterProxyInterface is "localhost" or "docker-bridge".
+	TaskclusterProxyInterface string
+	SupersederURL             string // has no effect
+	RDPInfo                   string // name of an artifact; Windows only
+}
+
+// Command is one command of a task. Of its fields the one is set that the
+// platform uses.
+type Command struct {
+	Argv []string // the program and its arguments, at least the program
+	Line string   // a line of a batch file, on Windows
+}
+
+// Words are the command as a session takes it: the program and its arguments,
+// or the one line.
+func (c Command) Words() []string {
+	if c.Argv == nil {
+		return []string{c.Line}
+	}
+	return c.Argv
+}
+
+// UnmarshalJSON takes a list of strings as Argv and a string as Line.
+func (c *Command) UnmarshalJSON(text []byte) error {
+	if len(text) > 0 && text[0] == '"' {
+		return json.Unmarshal(text, &c.Line)
+	}
+	return json.Unmarshal(text, &c.Argv)
+}
+
+// Kinds of artifacts.
+const (
+	File      = "file"
+	Directory = "directory"
+)
+
+// Artifact is a file or a directory that is kept when the task is done.
+type Artifact struct {
+	Type string // File or Directory
+	Path string // relative to the task directory and inside it, or absolute
+	// Name is that of the artifact. For a directory it is what the names of its
+	// files begin with, before a slash; it is empty for files that are named by
+	// their path in the directory alone.
+	Name            string
+	Expires         time.Time // zero: with the task
+	ContentType     string    // empty: by the name of the file
+	ContentEncoding string    // "gzip", "identity" or empty: by the name of the file
+	Optional        bool
+}
+
+// Features are what the worker is asked to do beside running the commands.
+type Features struct {
+	LiveLog              bool `json:"liveLog"`    // on by default
+	BackingLog           bool `json:"backingLog"` // on by default
+	TaskclusterProxy     bool `json:"taskclusterProxy"`
+	Interactive          bool `json:"interactive"`
+	ResourceMonitor      bool `json:"resourceMonitor"` // on by default
+	LoopbackVideo        bool `json:"loopbackVideo"`
+	LoopbackAudio        bool `json:"loopbackAudio"`
+	ChainOfTrust         bool `json:"chainOfTrust"`
+	RunTaskAsCurrentUser bool `json:"runTaskAsCurrentUser"`
+	RunAsAdministrator   bool `json:"runAsAdministrator"`
+	HideCmdWindow        bool `json:"hideCmdWindow"`
+}
+
+// Logs are the names of the log artifacts.
+type Logs struct {
+	Live    string `json:"live"`    // public/logs/live.log by default
+	Backing string `json:"backing"` // public/logs/live_backing.log by default
+}
+
+// OnExitStatus lists exit codes of commands that have a meaning of their own.
+type OnExitStatus struct {
+	Retry       []int // the task met an intermittent problem
+	PurgeCaches []int // its writable caches are thrown away
+}
+
+// Requests names what the task asks for beyond commands, logs and artifacts, by
+// the keys of the payload and in a fixed order. It leaves out what is on by
+// default, so that a pool without such a feature still runs ordinary tasks.
+func (p Payload) Requests() []string {
+	f := p.Features
+	asked := []struct {
+		name string
+		on   bool
+	}{
+		{"encryptedEnv", len(p.EncryptedEnv) > 0},
+		{"mounts", len(p.Mounts) > 0},
+		{"osGroups", len(p.OSGroups) > 0},
+		{"taskclusterProxy", f.TaskclusterProxy},
+		{"interactive", f.Interactive},
+		{"loopbackVideo", f.LoopbackVideo},
+		{"loopbackAudio", f.LoopbackAudio},
+		{"chainOfTrust", f.ChainOfTrust},
+		{"runTaskAsCurrentUser", f.RunTaskAsCurrentUser},
+		{"runAsAdministrator", f.RunAsAdministrator},
+		{"hideCmdWindow", f.HideCmdWindow},
+		{"rdpInfo", p.RDPInfo != ""},
+	}
+	var names []string
+	for _, request := range asked {
+		if request.on {
+			names = append(names, request.name)
+		}
+	}
+	return names
+}

@@ -1,0 +1,10 @@
+//go:build unix
+
+package schemas
+
+import _ "embed"
+
+// Payload is the schema of the payload of a task for this platform.
+//
+//go:embed payload-posix.json
+var Payload []byte
