@@ -1,0 +1,6 @@
+//go:build !unix
+
+package blob
+
+// syncDir does nothing where a directory cannot be synced.
+func syncDir(string) error { return nil }
