@@ -1,0 +1,125 @@
+package taskdir
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+
+	"github.com/taskcluster/generic-worker/internal/artifact"
+)
+
+const (
+	maxDepth   = 128     // of directories below the one walked
+	maxEntries = 100_000 // of one directory
+)
+
+// Why Walk does not go into a directory, for errors.Is.
+var (
+	ErrLinkedDirectory = errors.New("it is a symbolic link to a directory, which is not followed")
+	ErrTooDeep         = fmt.Errorf("it is more than %d directories deep", maxDepth)
+)
+
+// Entry is something below a directory.
+type Entry struct {
+	Path string // as Open takes it, with slashes
+	Name string // relative to the directory that is walked, with slashes
+	Size int64
+	// Err is a *artifact.FileError if the entry cannot be looked at, or tells why a
+	// directory is left out.
+	Err error
+}
+
+// Walk calls visit for everything below the directory at dir that is not a
+// directory itself, in order of path, until visit returns false. Symbolic links
+// to files are followed as by Open, those to directories are not. The error is
+// a *artifact.FileError about dir itself.
+func (t Tree) Walk(dir string, visit func(Entry) bool) error {
+	names, err := t.names(dir)
+	if err != nil {
+		return err
+	}
+	w := &walk{tree: t, visit: visit}
+	w.names(filepath.ToSlash(dir), "", names, 0)
+	return nil
+}
+
+type walk struct {
+	tree  Tree
+	visit func(Entry) bool
+}
+
+// names visits the named entries of one directory and tells whether to go on.
+func (w *walk) names(dir, prefix string, names []string, depth int) bool {
+	for _, name := range names {
+		e := Entry{Path: path.Join(dir, name), Name: path.Join(prefix, name)}
+		if !w.entry(e, depth) {
+			return false
+		}
+	}
+	return true
+}
+
+func (w *walk) entry(e Entry, depth int) bool {
+	link, info, err := w.tree.look(e.Path)
+	switch {
+	case err != nil:
+		e.Err = fileError(e.Path, err)
+	case !info.IsDir():
+		e.Size = info.Size()
+	case link:
+		e.Err = ErrLinkedDirectory
+	case depth == maxDepth:
+		e.Err = ErrTooDeep
+	default:
+		names, err := w.tree.names(e.Path)
+		if err == nil {
+			return w.names(e.Path, e.Name, names, depth+1)
+		}
+		e.Err = err
+	}
+	return w.visit(e)
+}
+
+// look tells whether a path ends in a symbolic link, and what it leads to.
+func (t Tree) look(name string) (link bool, info fs.FileInfo, err error) {
+	lstat := os.Lstat
+	local, inside := t.local(name)
+	if inside {
+		lstat = t.Root.Lstat
+	} else {
+		local = name
+	}
+	info, err = lstat(local)
+	if err != nil || info.Mode()&fs.ModeSymlink == 0 {
+		return false, info, err
+	}
+	info, _, err = t.stat(name)
+	return true, info, err
+}
+
+// names returns the sorted names in a directory.
+func (t Tree) names(name string) ([]string, error) {
+	dir, err := t.Directory(name)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	var names []string
+	for len(names) <= maxEntries {
+		more, err := dir.Readdirnames(1024)
+		names = append(names, more...)
+		if errors.Is(err, io.EOF) {
+			slices.Sort(names)
+			return names, nil
+		}
+		if err != nil {
+			return nil, fileError(name, err)
+		}
+	}
+	return nil, &artifact.FileError{Path: name, Reason: artifact.TooLarge, Err: fmt.Errorf("it has more than %d entries", maxEntries)}
+}

@@ -1,0 +1,73 @@
+package taskdir
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestWalk(t *testing.T) {
+	t.Parallel()
+	in := tree(t)
+	for _, path := range []string{"out/b", "out/a/2", "out/a/1", "out/a.txt", "beside"} {
+		in.write(t, path, "x")
+	}
+	in.link(t, "../beside", "out/link")
+	in.link(t, in.Root.Name()+"/out", "out/a/loop")
+	outside := t.TempDir()
+	in.link(t, outside, "out/outside")
+	for _, dir := range []string{"out", "./out/", in.Root.Name() + "/out"} {
+		var got []string
+		err := in.Walk(dir, func(e Entry) bool {
+			text := in.Clean(e.Path) + " " + e.Name
+			if e.Err != nil {
+				text += " " + e.Err.Error()[:2]
+			}
+			got = append(got, text)
+			return true
+		})
+		want := []string{"out/a/1 a/1", "out/a/2 a/2", "out/a/loop a/loop it", "out/a.txt a.txt", "out/b b", "out/link link", "out/outside outside ca"}
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("%s: %v%s", dir, err, diff)
+		}
+	}
+	visits := 0
+	if err := in.Walk("out", func(Entry) bool { visits++; return false }); err != nil || visits != 1 {
+		t.Errorf("visited %d entries after it was to stop: %v", visits, err)
+	}
+}
+
+func TestWalkOutsideTheTree(t *testing.T) {
+	t.Parallel()
+	in := tree(t)
+	outside := t.TempDir()
+	if err := os.WriteFile(filepath.Join(outside, "file"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	visit := func(e Entry) bool { got = append(got, e.Name); return e.Err == nil }
+	if err := in.Walk(outside, visit); err == nil || len(got) != 0 {
+		t.Errorf("visited %v", got)
+	}
+	in.Absolute = true
+	if err := in.Walk(outside, visit); err != nil || !cmp.Equal(got, []string{"file"}) {
+		t.Errorf("visited %v: %v", got, err)
+	}
+}
+
+func TestWalkEndsInTheDepth(t *testing.T) {
+	t.Parallel()
+	in := tree(t)
+	in.write(t, "d"+strings.Repeat("/d", maxDepth+1)+"/file", "x")
+	var errs []error
+	if err := in.Walk("d", func(e Entry) bool { errs = append(errs, e.Err); return true }); err != nil {
+		t.Fatal(err)
+	}
+	if len(errs) != 1 || !errors.Is(errs[0], ErrTooDeep) {
+		t.Errorf("got %v", errs)
+	}
+}
