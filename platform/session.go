@@ -1,0 +1,67 @@
+package platform
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strconv"
+
+	"github.com/taskcluster/generic-worker/process"
+)
+
+// sessionNameMax keeps paths below a task directory short: programs still
+// exist that cannot use long ones.
+const sessionNameMax = 20
+
+// Session is the place one task runs in. Its commands are made one by one;
+// nothing else may be called concurrently.
+type Session struct {
+	Dir  string   // absolute path of the task directory
+	Root *os.Root // the same directory as a handle no link leads out of
+	As   process.Identity
+
+	marker   string   // NAME=value in the environment of all the task's processes
+	environ  []string // what commands start from, NAME=value
+	commands int      // made so far
+	leave    func() error
+}
+
+// SessionName returns the name of the directory for one run: "task_", the
+// beginning of the task's ID, "_" and the run's number; at most 20 bytes.
+func SessionName(taskID string, runID int) string {
+	end := "_" + strconv.Itoa(runID)
+	room := sessionNameMax - len(sessionPrefix) - len(end)
+	return sessionPrefix + taskID[:max(0, min(len(taskID), room))] + end
+}
+
+// Command returns the task's next command, ready for its output and its
+// limits. Its environment is the worker's, without what is private to the
+// worker, and env, which wins. On POSIX systems argv is the program and its
+// arguments. On Windows argv holds one line of batch, and every command but
+// the first starts with the variables and in the directory that the one before
+// it ended with. The caller runs each command to its end before it asks for
+// the next.
+func (s *Session) Command(argv []string, env map[string]string) (*process.Command, error) {
+	if len(argv) == 0 {
+		return nil, errors.New("cannot make a command of no arguments")
+	}
+	command, err := s.command(argv, env)
+	if err != nil {
+		return nil, err
+	}
+	command.As = s.As
+	command.Marker = s.marker
+	s.commands++
+	return command, nil
+}
+
+// Close takes the place away and closes Root. It takes one rename, not the
+// time to delete what the task left. Closing twice is allowed.
+func (s *Session) Close(context.Context) error {
+	leave := s.leave
+	s.leave = nil
+	if leave == nil {
+		return nil
+	}
+	return leave()
+}
