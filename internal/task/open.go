@@ -1,0 +1,121 @@
+package task
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/taskcluster/generic-worker/internal/artifact"
+	"github.com/taskcluster/generic-worker/internal/queue"
+)
+
+// Opener opens runs; it holds what all runs of one worker share.
+type Opener struct {
+	Dir string // each run gets a directory of its own in here
+	// Queue, HTTP, Object and RootURL are for the run's artifact.Publisher.
+	Queue    artifact.Queue
+	HTTP     *http.Client
+	Object   bool
+	RootURL  string
+	Operator *slog.Logger
+	// Echo, if set, receives every run's log as it grows. Only for workers
+	// that run one task at a time.
+	Echo io.Writer
+}
+
+// Start makes Dir, empty: what is in it belonged to runs of a worker that was
+// killed. It is called once, before the first Open.
+func (o Opener) Start() error {
+	err := os.RemoveAll(o.Dir)
+	if err == nil {
+		err = os.MkdirAll(o.Dir, 0o700)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot make the directory for runs: %w", err)
+	}
+	return nil
+}
+
+// Open makes the run's directory and its log. The run is usable for everything
+// but publishing its log even when an error is returned.
+func (o Opener) Open(claim func() queue.Claim) (*Run, error) {
+	c := claim()
+	r := &Run{
+		TaskID: c.TaskID, RunID: c.RunID, Definition: c.Definition, Claim: claim,
+		Dir:      filepath.Join(o.Dir, fmt.Sprintf("%s_%d", c.TaskID, c.RunID)),
+		Operator: o.Operator.With("taskId", c.TaskID, "runId", c.RunID),
+		Reserved: func(string) bool { return false },
+	}
+	r.Artifacts = &artifact.Publisher{
+		Queue: o.Queue, Claim: claim, HTTP: o.HTTP, Object: o.Object, RootURL: o.RootURL, SpoolDir: r.Dir, Log: r.Operator,
+	}
+	err := os.Mkdir(r.Dir, 0o700)
+	if err == nil {
+		r.Log, err = CreateLog(filepath.Join(r.Dir, "live_backing.log"))
+	}
+	if err != nil {
+		r.Log = &Log{closed: true}
+		return r, fmt.Errorf("cannot open the run: %w", err)
+	}
+	r.echoed = o.echo(r.Log)
+	return r, nil
+}
+
+// echo copies the log to o.Echo until it is closed; the channel tells when all
+// of it was copied.
+func (o Opener) echo(log *Log) <-chan struct{} {
+	echoed := make(chan struct{})
+	if o.Echo == nil {
+		close(echoed)
+		return echoed
+	}
+	go func() {
+		defer close(echoed)
+		follower, err := log.Follow(context.Background(), 0)
+		if err != nil {
+			o.Operator.Warn("cannot show the task's log", "error", err)
+			return
+		}
+		defer follower.Close()
+		if _, err := io.Copy(o.Echo, follower); err != nil {
+			o.Operator.Warn("cannot show the task's log", "error", err)
+		}
+	}()
+	return echoed
+}
+
+// Close removes what Open made; the log is closed before.
+func (r *Run) Close() error {
+	if r.echoed != nil {
+		<-r.echoed
+	}
+	if err := os.RemoveAll(r.Dir); err != nil {
+		return fmt.Errorf("cannot remove the run's directory: %w", err)
+	}
+	return nil
+}
+
+// Summary is what became of a run, for who started the worker to show.
+type Summary struct {
+	TaskID     string
+	RunID      int
+	Resolution Resolution
+	Err        error // the error that decided, or nil
+	Reported   bool  // the queue accepted the resolution
+	Phases     []Phase
+	Artifacts  []artifact.Record
+}
+
+// Phase is one part of a run's time.
+type Phase struct {
+	Name    string
+	Elapsed time.Duration
+}
+
+// String is the phase as logs show it.
+func (p Phase) String() string { return fmt.Sprint(p.Name, "=", p.Elapsed.Round(time.Microsecond)) }
