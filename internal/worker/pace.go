@@ -1,0 +1,76 @@
+package worker
+
+import (
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/taskcluster/generic-worker/internal/queue"
+)
+
+const (
+	// shortestPoll is the least a claim without an answer takes if the queue's
+	// long poll works.
+	shortestPoll = time.Second
+	// longestPause is the longest time between two claims.
+	longestPause = 30 * time.Second
+	// refusalLimit is how long the queue may refuse the worker's credentials
+	// before the worker gives up.
+	refusalLimit = 4 * time.Minute
+	// slowAfter and tooManyMisfits count runs in a row that could not be run
+	// for reasons of this machine: then claims slow down, or stop.
+	slowAfter      = 3
+	tooManyMisfits = 5
+)
+
+var errMisfit = errors.New("the last runs all ended in internal errors; mend this machine or replace it, then start the worker again")
+
+// pace says how long to wait before the next claim: not at all while the queue
+// long-polls as it should, ever longer while it fails or answers at once with
+// nothing. The zero value is ready.
+type pace struct {
+	gap          time.Duration
+	extra        time.Duration // because of misfits
+	refusedSince time.Time
+	err          error
+}
+
+// after returns the time to wait after a claim that got n runs or an error and
+// took the given time.
+func (p *pace) after(n int, err error, took time.Duration) time.Duration {
+	p.remember(err)
+	extra := p.extra
+	p.extra = 0
+	if err == nil && (n > 0 || took >= shortestPoll) {
+		p.gap = 0
+		return extra
+	}
+	p.gap = min(max(2*p.gap, time.Second), longestPause)
+	jitter := 0.5 + rand.Float64()
+	return max(extra, min(longestPause, time.Duration(float64(p.gap)*jitter)))
+}
+
+func (p *pace) remember(err error) {
+	switch {
+	case !errors.Is(err, queue.ErrUnauthorized):
+		p.refusedSince, p.err = time.Time{}, nil
+	case p.refusedSince.IsZero():
+		p.refusedSince, p.err = time.Now(), err
+	}
+}
+
+// refusedFor is how long the queue has been refusing this worker's credentials.
+func (p *pace) refusedFor() time.Duration {
+	if p.refusedSince.IsZero() {
+		return 0
+	}
+	return time.Since(p.refusedSince)
+}
+
+// slow makes the next claim wait after several misfits in a row: a broken
+// machine must not eat the whole queue.
+func (p *pace) slow(misfits int) {
+	if misfits >= slowAfter {
+		p.extra = min(10*time.Minute, time.Minute<<(misfits-slowAfter))
+	}
+}

@@ -1,0 +1,289 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"github.com/taskcluster/generic-worker/features"
+	"github.com/taskcluster/generic-worker/internal/queue"
+	"github.com/taskcluster/generic-worker/internal/task"
+	"github.com/taskcluster/generic-worker/payload"
+	"github.com/taskcluster/generic-worker/platform"
+)
+
+// run is a task.Run on its way through the stages.
+type run struct {
+	*task.Run
+	worker *Worker
+	lease  *lease
+	opened error // why the run has no log, if it has none
+	hooks  []attached
+	begun  time.Time
+	phases []task.Phase
+}
+
+type attached struct {
+	name string
+	features.Hooks
+}
+
+// begin opens the run and writes the head of its log.
+func (w *Worker) begin(lease *lease) *run {
+	r := &run{worker: w, lease: lease, begun: time.Now()}
+	r.Run, r.opened = w.Runs.Open(lease.get)
+	r.head()
+	return r
+}
+
+// enter finds out what the task wants and makes the place it runs in. Features
+// attach even to a task with a malformed payload, so that its log is published.
+func (r *run) enter(ctx context.Context) error {
+	return r.stage("setup", func() error {
+		if r.opened != nil {
+			return r.opened
+		}
+		parsed, malformed := payload.Parse(r.Definition.Payload)
+		if _, authors := errors.AsType[payload.Problems](malformed); authors {
+			malformed = task.Errorf(task.MalformedPayload, "the task's payload is malformed; mend it and create a new task:\n%w", malformed)
+		}
+		if malformed != nil {
+			parsed = payload.Default()
+		}
+		r.Payload = parsed
+		err := task.First(malformed, r.acceptable(), context.Cause(ctx))
+		if err == nil {
+			err = r.openSession(ctx)
+		}
+		return task.First(err, r.attach())
+	})
+}
+
+// acceptable checks what only this worker and this task's dates can tell.
+func (r *run) acceptable() error {
+	p, d := r.Payload, r.Definition
+	if limit := r.worker.Config.MaxTaskRunTime; limit > 0 && p.MaxRunTime > limit {
+		return task.Errorf(task.MalformedPayload, "maxRunTime: %v is more than the %v this pool allows; lower it or ask the pool's owner", p.MaxRunTime, limit)
+	}
+	if err := p.CheckExpiry(time.Time(d.Deadline), time.Time(d.Expires)); err != nil {
+		return task.Errorf(task.MalformedPayload, "the task's artifacts cannot be published; mend the payload and create a new task:\n%w", err)
+	}
+	for _, name := range p.Requests() {
+		if !slices.ContainsFunc(r.worker.Features, func(f features.Feature) bool { return f.Name() == name }) {
+			return task.Errorf(task.MalformedPayload, "the payload asks for %s, which pool %s does not offer; remove it or ask the pool's owner",
+				name, r.worker.Config.Identity.TaskQueueID)
+		}
+	}
+	return nil
+}
+
+func (r *run) openSession(ctx context.Context) error {
+	session, err := r.worker.Engine.Open(ctx, platform.SessionName(r.TaskID, r.RunID))
+	r.Session = session
+	if err != nil {
+		return fmt.Errorf("cannot make a place for the task to run in: %w", err)
+	}
+	return nil
+}
+
+// attach asks every feature what it does for this run.
+func (r *run) attach() error {
+	var first error
+	owners := map[string]string{}
+	r.Reserved = func(name string) bool { return owners[name] != "" }
+	for _, f := range r.worker.Features {
+		var hooks features.Hooks
+		err := r.contain(func() (err error) { hooks, err = f.Attach(r.Run); return err })
+		if err != nil {
+			first = task.First(first, err)
+			continue
+		}
+		r.hooks = append(r.hooks, attached{name: f.Name(), Hooks: hooks})
+		first = task.First(first, r.permitted(f.Name(), hooks.Scopes))
+		for _, name := range hooks.Reserves {
+			if other := owners[name]; other != "" {
+				first = task.First(first, task.Errorf(task.MalformedPayload, "artifact %q is wanted by both %s and %s; give one of them another name", name, other, f.Name()))
+			}
+			owners[name] = f.Name()
+		}
+	}
+	return first
+}
+
+func (r *run) permitted(feature string, scopes []string) error {
+	for _, scope := range scopes {
+		if !task.Satisfies(r.Definition.Scopes, scope) {
+			return task.Errorf(task.MalformedPayload, "%s needs the scope %s; add it to the task's scopes", feature, scope)
+		}
+	}
+	return nil
+}
+
+// prepare lets each feature do its part before the first command.
+func (r *run) prepare(ctx context.Context) error {
+	return r.stage("prepare", func() error {
+		for _, h := range r.hooks {
+			if err := r.call(ctx, h.Prepare); err != nil {
+				return err
+			}
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+		}
+		return nil
+	})
+}
+
+// finish lets each feature end its part; the first error decides, but every
+// feature has its turn.
+func (r *run) finish(ctx context.Context, err error) error {
+	finished := r.stage("uploads", func() error {
+		var first error
+		for _, h := range slices.Backward(r.hooks) {
+			if h.Finish != nil {
+				resolution := task.ResolutionOf(task.First(err, first))
+				first = task.First(first, r.contain(func() error { return h.Finish(ctx, resolution) }))
+			}
+		}
+		return first
+	})
+	r.foot(task.First(err, finished))
+	return finished
+}
+
+// seal closes the log and publishes it. Nobody takes the artifacts of a
+// canceled run.
+func (r *run) seal(ctx context.Context, err error) error {
+	return r.stage("seal", func() error {
+		first := r.Log.Close()
+		if task.ResolutionOf(err) == task.Canceled {
+			return first
+		}
+		for _, h := range r.hooks {
+			first = task.First(first, r.call(ctx, h.Seal))
+		}
+		return first
+	})
+}
+
+// resolve reports the run, unless it is not ours any more.
+func (r *run) resolve(ctx context.Context, err error) task.Summary {
+	if r.lease.lost.Err() != nil {
+		err = context.Cause(r.lease.lost)
+	}
+	summary := task.Summary{TaskID: r.TaskID, RunID: r.RunID, Resolution: task.ResolutionOf(err), Err: err}
+	if summary.Resolution != task.Canceled {
+		unreported := r.stage("resolve", func() error { return r.report(ctx, summary.Resolution) })
+		if errors.Is(unreported, queue.ErrConflict) {
+			summary.Err = task.Errorf(task.Canceled, "the run had been resolved before its end could be reported: it was canceled, or passed its deadline (%w)", unreported)
+			summary.Resolution, err = task.Canceled, summary.Err
+		} else if unreported != nil {
+			r.Operator.Error("cannot report the run; the queue retries it when the claim runs out", "resolution", summary.Resolution, "error", unreported)
+		}
+		summary.Reported = unreported == nil
+	}
+	log := r.Operator
+	if err != nil {
+		log = log.With("error", err)
+	}
+	log.Info("run ended", "resolution", summary.Resolution, "elapsed", time.Since(r.begun), "phases", r.phases)
+	summary.Phases, summary.Artifacts = r.phases, r.Artifacts.Records()
+	return summary
+}
+
+// report tells the queue, for as long as the claim lasts; at a shutdown there
+// is only a little time.
+func (r *run) report(ctx context.Context, resolution task.Resolution) error {
+	limit := r.lease.get().Expires
+	if resolution == task.WorkerShutdown {
+		limit = time.Now().Add(reportLimit)
+	}
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), limit)
+	defer cancel()
+	return r.worker.Queue.Resolve(ctx, r.lease.get(), resolution.Outcome())
+}
+
+// close ends every feature and takes the session away.
+func (r *run) close(ctx context.Context) {
+	var errs []error
+	for _, h := range slices.Backward(r.hooks) {
+		errs = append(errs, r.call(ctx, h.Close))
+	}
+	if r.Session != nil {
+		errs = append(errs, r.contain(func() error { return r.Session.Close(ctx) }))
+	}
+	errs = append(errs, r.Run.Close())
+	if err := errors.Join(errs...); err != nil {
+		r.Operator.Error("cannot clean up after the run", "error", err)
+	}
+}
+
+// aftermath is the context for what is still done after the last command. An
+// abort of the task does not end it; losing the claim does, and so does running
+// over the time there is when the worker shuts down.
+func (w *Worker) aftermath(work context.Context, lease *lease) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(work))
+	late := time.AfterFunc(aftermathLimit, func() {
+		cancel(task.Errorf(task.ResourceUnavailable, "uploading and cleaning up took more than %v", aftermathLimit))
+	})
+	forget := context.AfterFunc(lease.lost, func() { cancel(context.Cause(lease.lost)) })
+	ignore := context.AfterFunc(work, func() {
+		left := w.Config.ShutdownBudget
+		if shutdown, ok := errors.AsType[*task.Error](context.Cause(work)); ok {
+			left -= shutdown.Age()
+		}
+		budget := time.NewTimer(left)
+		defer budget.Stop()
+		select {
+		case <-budget.C:
+			cancel(context.Cause(work))
+		case <-ctx.Done():
+		}
+	})
+	return ctx, func() {
+		late.Stop()
+		forget()
+		ignore()
+		cancel(nil)
+	}
+}
+
+// stage runs one stage, contains its panics and notes how long it took.
+func (r *run) stage(name string, f func() error) error {
+	start := time.Now()
+	err := r.contain(f)
+	r.phases = append(r.phases, task.Phase{Name: name, Elapsed: time.Since(start)})
+	return err
+}
+
+func (r *run) call(ctx context.Context, hook func(context.Context) error) error {
+	if hook == nil {
+		return nil
+	}
+	return r.contain(func() error { return hook(ctx) })
+}
+
+// contain turns a panic into an error, so that it costs one run and not the
+// worker. Where it happened is for the operator.
+func (r *run) contain(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.Operator.Error("a panic was contained", "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("internal error in the worker: %v", p)
+		}
+	}()
+	return f()
+}
+
+// giveBack reports a run that was never started because the worker stops.
+func (w *Worker) giveBack(ctx context.Context, claim queue.Claim) task.Resolution {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reportLimit)
+	defer cancel()
+	if err := w.Queue.Resolve(ctx, claim, task.WorkerShutdown.Outcome()); err != nil {
+		w.Log.Error("cannot give back a task claimed while stopping", "taskId", claim.TaskID, "runId", claim.RunID, "error", err)
+	}
+	return task.WorkerShutdown
+}
