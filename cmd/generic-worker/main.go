@@ -1,0 +1,45 @@
+// Command generic-worker claims tasks from a Taskcluster queue and runs them,
+// or runs one task here and now on a queue of its own.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	os.Exit(execute(context.Background(), os.Args[1:]))
+}
+
+// execute runs one command line and returns the process's exit code.
+func execute(ctx context.Context, args []string) int {
+	root := &cobra.Command{
+		Use:           "generic-worker",
+		Short:         "Run Taskcluster tasks on any machine",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.AddCommand(runCommand(), taskCommand(), validateCommand(), showPayloadSchemaCommand(), showConfigSchemaCommand(),
+		statusCommand(), explainCommand(), versionCommand())
+	setVersion(root)
+	root.SetArgs(args)
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return exit(exitUsage, "%w; see %s --help", err, c.CommandPath())
+	})
+	command, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return exitDone
+	}
+	coded, ok := errors.AsType[*exitError](err)
+	if !ok {
+		coded = &exitError{code: exitUsage, err: fmt.Errorf("%w; see %s --help", err, command.CommandPath())}
+	}
+	if text := coded.Error(); text != "" {
+		fmt.Fprintln(os.Stderr, "generic-worker: "+text)
+	}
+	return coded.code
+}

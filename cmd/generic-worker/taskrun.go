@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/taskcluster/generic-worker/internal/artifact/savedir"
+	"github.com/taskcluster/generic-worker/internal/config"
+	"github.com/taskcluster/generic-worker/internal/queue"
+	"github.com/taskcluster/generic-worker/internal/task"
+	"github.com/taskcluster/generic-worker/internal/taskfile"
+	"github.com/taskcluster/generic-worker/internal/terminal"
+	"github.com/taskcluster/generic-worker/platform"
+)
+
+// localRun is `generic-worker task run`: one task, from its file to its
+// artifacts, with a queue and a worker that live for just as long.
+type localRun struct {
+	file         string
+	artifactsDir string
+	asJSON       bool
+	raw          bool
+	verbose      bool
+	stdout       io.Writer
+	stderr       io.Writer
+}
+
+func taskRunCommand() *cobra.Command {
+	r := &localRun{}
+	c := &cobra.Command{
+		Use:   "run FILE",
+		Short: "Run one task here and now, without a server",
+		Long: "Run the task of a file (YAML or JSON, - for standard input) on this machine: its log is shown as it grows,\n" +
+			"its artifacts are written to a directory, and the exit code tells how it ended (see generic-worker explain).",
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			r.file, r.stdout, r.stderr = args[0], c.OutOrStdout(), c.ErrOrStderr()
+			return r.run(c.Context())
+		},
+	}
+	c.Flags().StringVar(&r.artifactsDir, "artifacts", "artifacts", "directory in which each task gets a directory for its artifacts")
+	c.Flags().BoolVar(&r.asJSON, "json", false, "print the summary as JSON on standard output, and the log on standard error")
+	c.Flags().BoolVar(&r.raw, "raw", false, "show control sequences of the log as they are, also on a terminal")
+	c.Flags().BoolVar(&r.verbose, "verbose", false, "show the worker's own log too")
+	return c
+}
+
+func (r *localRun) run(ctx context.Context) error {
+	definition, err := loadTask(r.file, taskfile.Check)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(r.artifactsDir, 0o777); err != nil {
+		return exit(exitUsage, "cannot make the directory for artifacts; name another with --artifacts: %w", err)
+	}
+	level := slog.LevelError
+	if r.verbose {
+		level = slog.LevelInfo
+	}
+	log := newLogger(level)
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		cache = os.TempDir()
+	}
+	dir, release, err := platform.Scratch(ctx, filepath.Join(cache, "generic-worker", "runs"), log)
+	if err != nil {
+		return exit(exitTaskInternal, "%w", err)
+	}
+	defer release()
+	ctx, drain, end := withSignals(ctx, log)
+	defer end()
+	site, err := openSite(ctx, localConfig(dir, definition.TaskQueueID()), nil, log)
+	if err != nil {
+		return exit(exitTaskInternal, "%w", err)
+	}
+	defer site.close()
+	summary, err := r.execute(ctx, drain, site, definition)
+	if err != nil {
+		return err
+	}
+	return r.deliver(context.WithoutCancel(ctx), site.people, summary)
+}
+
+// localConfig is a worker for one task, everything of it in one directory.
+func localConfig(dir, taskQueueID string) *config.Config {
+	cfg := config.Local()
+	cfg.Worker.Identity = queue.Worker{TaskQueueID: taskQueueID, WorkerGroup: "local", WorkerID: "local"}
+	cfg.Worker.StateDir = filepath.Join(dir, "state")
+	cfg.Worker.Capacity = 1
+	cfg.TasksDir = filepath.Join(dir, "tasks")
+	cfg.LocalQueue = config.LocalQueue{Listen: "127.0.0.1:0", DataDir: filepath.Join(dir, "queue")}
+	return cfg
+}
+
+// execute creates the task and works until the queue calls it resolved, which
+// takes several runs if the task is retried.
+func (r *localRun) execute(ctx, drain context.Context, site *site, definition taskfile.Task) (task.Summary, error) {
+	taskID, body, err := definition.Encode()
+	if err != nil {
+		return task.Summary{}, err
+	}
+	if _, err := site.people.CreateTask(ctx, taskID, body); err != nil {
+		return task.Summary{}, exit(exitMalformed, "the queue does not take the task: %w", err)
+	}
+	drain, done := context.WithCancel(drain)
+	defer done()
+	var last task.Summary
+	site.worker.Resolved = func(s task.Summary) {
+		last = s
+		status, err := site.people.Status(context.WithoutCancel(ctx), taskID)
+		if err != nil || (status.State != "pending" && status.State != "running") {
+			done()
+		}
+	}
+	site.worker.Runs.Echo = r.logOutput()
+	if _, err := site.worker.Run(ctx, drain); err != nil {
+		return last, exit(exitTaskInternal, "the worker stopped: %w", err)
+	}
+	if last.TaskID == "" {
+		return last, exit(exitTaskShutdown, "stopped before the task was started")
+	}
+	return last, nil
+}
+
+// logOutput is where the task's log is shown.
+func (r *localRun) logOutput() io.Writer {
+	out := r.stdout
+	if r.asJSON {
+		out = r.stderr
+	}
+	if !r.raw && terminal.Is(out) {
+		return &terminal.Visible{To: out}
+	}
+	return out
+}
+
+// deliver writes the artifacts and the summary, and returns the exit code.
+func (r *localRun) deliver(ctx context.Context, client *queue.Client, s task.Summary) error {
+	dir := filepath.Join(r.artifactsDir, s.TaskID)
+	paths, err := savedir.Dir{From: client, TaskID: s.TaskID, RunID: s.RunID, Path: dir}.SaveAll(ctx, s.Artifacts)
+	if err != nil {
+		return exit(exitTaskInternal, "%w", err)
+	}
+	report := newReport(s, dir, paths)
+	if r.asJSON {
+		err = writeJSON(r.stdout, report)
+	} else {
+		err = report.print(r.stdout)
+	}
+	if err != nil {
+		return exit(exitTaskInternal, "cannot show the summary of a task that ended as %v: %w", s.Resolution, err)
+	}
+	if code := resolutionExit(s.Resolution); code != exitDone {
+		return &exitError{code: code, err: errSilent}
+	}
+	return nil
+}
