@@ -1,0 +1,168 @@
+package archtest
+
+import (
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// row says what a folder may import of ours and what it must not import at all.
+type row struct {
+	folder  string   // path.Match pattern
+	may     []string // patterns of ours; "**" is everything
+	mustNot []string // patterns of other modules and of the standard library
+}
+
+// table has one row for every folder with Go files: what docs/design.md says
+// in its table of folders. The first row that matches counts.
+var table = []row{
+	{folder: "cmd/generic-worker", may: []string{"**"}},
+	{folder: "internal/bench", may: []string{"**"}},
+
+	{folder: "internal/scriptworker", may: []string{"internal/worker", "features", "cot"}, mustNot: []string{"net/http"}},
+	{
+		// It fills in the Config structs where they are.
+		folder: "internal/config",
+		may: []string{
+			"features/all", "features/*", "platform", "internal/worker", "internal/queue",
+			"internal/document", "schemas",
+		},
+	},
+	{folder: "internal/web", may: []string{"internal/queue"}},
+
+	{
+		folder:  "internal/worker",
+		may:     []string{"features", "internal/task", "internal/queue", "payload", "platform", "process"},
+		mustNot: []string{"net/http"},
+	},
+	{folder: "features/all", may: append([]string{"features", "features/*"}, featureMay...)},
+	{folder: "features/*", may: append([]string{"features"}, featureMay...)},
+	{folder: "features", may: featureMay},
+	{folder: "internal/contractor", may: []string{"platform/sandbox", "process", "internal/artifact", "internal/document", "schemas"}},
+
+	{folder: "internal/task", may: []string{"payload", "platform", "process", "internal/queue", "internal/artifact"}},
+	{folder: "platform/sandbox", may: []string{"platform", "process"}},
+	{folder: "platform/enginetest", may: []string{"platform", "process"}},
+	{folder: "platform", may: []string{"process"}},
+	{folder: "process", may: []string{"process/*"}},
+	{folder: "process/*"},
+	{folder: "payload", may: []string{"schemas", "internal/document"}, mustNot: []string{"os", "os/*", "net", "net/http"}},
+	{folder: "schemas"},
+
+	{folder: "internal/artifact/*", may: []string{"internal/artifact"}},
+	{folder: "internal/artifact", may: []string{"internal/queue"}},
+	{folder: "internal/queue/local", may: []string{"internal/queue", "internal/queue/local/*"}},
+	{
+		folder: "internal/queue/local/services",
+		may:    []string{"internal/queue", "internal/queue/local/disk", "internal/queue/local/hawk", "internal/queue/local/rest"},
+	},
+	{
+		folder: "internal/queue/local/storage",
+		may:    []string{"internal/queue", "internal/queue/local/blob", "internal/queue/local/hawk", "internal/queue/local/ledger", "internal/queue/local/rest"},
+	},
+	{
+		folder: "internal/queue/local/rest",
+		may:    []string{"internal/queue", "internal/queue/local/disk", "internal/queue/local/hawk"},
+	},
+	{
+		folder: "internal/queue/local/ledger",
+		may:    []string{"internal/queue", "internal/queue/local/disk", "internal/queue/local/taskdef"},
+	},
+	{folder: "internal/queue/local/taskdef", may: []string{"internal/queue", "internal/queue/local/hawk"}},
+	{folder: "internal/queue/local/*", may: []string{"internal/queue"}},
+	{folder: "internal/queue/queuetest", may: []string{"internal/queue"}},
+	{folder: "internal/queue"},
+
+	{folder: "cot/chain", may: []string{"cot", "gpg"}, mustNot: []string{"net/http"}},
+	{folder: "cot", may: []string{"gpg"}, mustNot: []string{"net/http"}},
+	{folder: "gpg", mustNot: []string{"net/http"}},
+	{folder: "proxy"},
+	{folder: "internal/taskfile", may: []string{"internal/document", "payload", "schemas"}, mustNot: []string{"net/http"}},
+	{folder: "internal/terminal"},
+	{folder: "internal/document", mustNot: []string{"os", "net/http"}},
+	{folder: "internal/archtest"},
+	{folder: "internal/archtest/*"},
+}
+
+var featureMay = []string{"internal/task", "internal/artifact", "internal/artifact/taskdir", "payload", "platform", "process", "cot", "gpg", "proxy"}
+
+// forTests are modules and packages that only tests and test contracts use.
+var forTests = []string{
+	"testing", "testing/*", "net/http/httptest",
+	"github.com/google/go-cmp/cmp", "github.com/google/go-cmp/cmp/*",
+	"github.com/rogpeppe/go-internal/*", "go.uber.org/goleak", "pgregory.net/rapid",
+}
+
+// inOneFolder are modules that one folder alone imports.
+var inOneFolder = map[string]string{
+	"github.com/spf13/cobra":            "cmd/generic-worker",
+	"github.com/kardianos/service":      "platform",
+	"github.com/schollz/progressbar/v3": "cmd/generic-worker",
+}
+
+// imports finds folders and imports that the table does not have. Test files
+// may import anything of ours: a client is tested against the server above it.
+func imports(t *Tree) []Finding {
+	var found []Finding
+	for dir, files := range t.byDir() {
+		r, ok := find(dir)
+		if !ok {
+			found = append(found, Finding{
+				Path:    dir,
+				Message: "folder without a row in internal/archtest/imports.go and docs/design.md; put the code into a folder that has one, or add the row and say why",
+			})
+			continue
+		}
+		for _, f := range files {
+			if !f.test {
+				found = append(found, importsOf(t, f, r)...)
+			}
+		}
+	}
+	return found
+}
+
+// find returns the row of a folder.
+func find(dir string) (row, bool) {
+	i := slices.IndexFunc(table, func(r row) bool { return match(r.folder, dir) })
+	if i < 0 {
+		return row{}, false
+	}
+	return table[i], true
+}
+
+func importsOf(t *Tree, f *file, r row) []Finding {
+	var found []Finding
+	for _, spec := range f.ast.Imports {
+		name, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			continue // the parser refuses such a file
+		}
+		if ours, ok := strings.CutPrefix(name, module+"/"); ok {
+			if !slices.ContainsFunc(r.may, func(p string) bool { return match(p, ours) }) {
+				found = append(found, t.at(spec.Pos(), "%s must not import %s; see the table in docs/design.md", f.dir(), ours))
+			}
+			continue
+		}
+		if slices.ContainsFunc(r.mustNot, func(p string) bool { return match(p, name) }) {
+			found = append(found, t.at(spec.Pos(), "%s must not import %s; see the table in docs/design.md", f.dir(), name))
+		}
+		if home := inOneFolder[name]; home != "" && home != f.dir() {
+			found = append(found, t.at(spec.Pos(), "only %s imports %s", home, name))
+		}
+		if !isContract(f.dir()) && slices.ContainsFunc(forTests, func(p string) bool { return match(p, name) }) {
+			found = append(found, t.at(spec.Pos(), "%s is for tests: import it in a _test.go file only", name))
+		}
+	}
+	return found
+}
+
+// match is path.Match with "**" for everything.
+func match(pattern, name string) bool {
+	if pattern == "**" {
+		return true
+	}
+	ok, err := path.Match(pattern, name)
+	return ok && err == nil
+}
