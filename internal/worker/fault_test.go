@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/taskcluster/generic-worker/features"
+	"github.com/taskcluster/generic-worker/internal/queue"
 	"github.com/taskcluster/generic-worker/internal/queue/queuetest"
 	"github.com/taskcluster/generic-worker/internal/task"
 	"github.com/taskcluster/generic-worker/internal/worker"
@@ -183,5 +184,55 @@ func TestL3ShutdownCutsTheUploadNotTheReport(t *testing.T) {
 				t.Errorf("stopped for reason %d", got)
 			}
 		})
+	}
+}
+
+// panicky is a queue whose reclaims panic.
+type panicky struct{ worker.Queue }
+
+func (panicky) Reclaim(context.Context, queue.Claim) (queue.Claim, error) { panic("boom") }
+
+// TestL9PanicsBesideTheStages: a panic while the claim is kept costs its run,
+// and one of whoever is told of the run costs nothing.
+func TestL9PanicsBesideTheStages(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		edit   func(*worker.Worker)
+		script string
+		want   string
+	}{
+		"reclaiming": {func(w *worker.Worker) { w.Queue = panicky{w.Queue} }, "sleep 600", "exception/internal-error"},
+		"opening":    {func(w *worker.Worker) { w.Runs.Operator = nil }, "true", "exception/internal-error"},
+		"telling":    {func(w *worker.Worker) { w.Resolved = func(task.Summary) { panic("boom") } }, "true", "completed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, queuetest.FakeOptions{Lease: 3 * time.Second}, row.edit).start()
+			for range 2 {
+				if got := outcome(s.resolved(s.fake.AddTask(shell(row.script)), 0)); got != row.want {
+					t.Errorf("resolved as %s, not %s", got, row.want)
+				}
+			}
+		})
+	}
+}
+
+// TestQ1RetryAfterOfAClaim: a queue that asks for time before the next claim gets it.
+func TestQ1RetryAfterOfAClaim(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, queuetest.FakeOptions{})
+	s.fake.Inject(queuetest.Fault{Endpoint: "claimWork", Kind: queuetest.FaultStatus, Status: 429, RetryAfter: 4 * time.Second, Max: 1})
+	s.start()
+	if got := outcome(s.resolved(s.fake.AddTask(shell("true")), 0)); got != "completed" {
+		t.Errorf("resolved as %s", got)
+	}
+	var claims []time.Time
+	for _, call := range s.fake.Calls() {
+		if call.Endpoint == "claimWork" {
+			claims = append(claims, call.At)
+		}
+	}
+	if gap := claims[1].Sub(claims[0]); gap < 4*time.Second {
+		t.Errorf("the next claim came after %v", gap)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"time"
@@ -174,12 +175,28 @@ func (w *Worker) runRecorded(ctx context.Context, claim queue.Claim) task.Resolu
 		w.Log.Error("the queue handed out a run that is running here already; it is left alone", "taskId", claim.TaskID, "runId", claim.RunID)
 		return task.Canceled
 	}
-	summary := w.runTask(ctx, claim)
+	summary := task.Summary{TaskID: claim.TaskID, RunID: claim.RunID, Resolution: task.InternalError}
+	if w.contain(claim, func() { summary = w.runTask(ctx, claim) }) {
+		w.giveBack(ctx, claim, summary.Resolution)
+	}
 	if err := w.journal.leave(claim); err != nil {
 		w.Log.Error("cannot note that a run is over", "taskId", claim.TaskID, "runId", claim.RunID, "error", err)
 	}
 	if w.Resolved != nil {
-		w.Resolved(summary)
+		w.contain(claim, func() { w.Resolved(summary) })
 	}
 	return summary.Resolution
+}
+
+// contain is the last barrier of a run's goroutine, for what panics outside of
+// its stages; it tells whether something did.
+func (w *Worker) contain(claim queue.Claim, f func()) (panicked bool) {
+	defer func() {
+		if p := recover(); p != nil {
+			w.Log.Error("a panic was contained", "taskId", claim.TaskID, "runId", claim.RunID, "panic", p, "stack", string(debug.Stack()))
+			panicked = true
+		}
+	}()
+	f()
+	return false
 }

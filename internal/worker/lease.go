@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -17,7 +18,7 @@ import (
 type lease struct {
 	worker  *Worker
 	log     *slog.Logger
-	lost    context.Context // done, with a task.Canceled cause, once the run is not ours
+	lost    context.Context // done once the run is not ours (cause task.Canceled), or cannot be kept
 	lose    context.CancelCauseFunc
 	stop    context.CancelFunc
 	stopped chan struct{}
@@ -62,6 +63,12 @@ func (l *lease) set(claim queue.Claim) {
 // keep reclaims and checks in turn until ctx is done or the claim is lost.
 func (l *lease) keep(ctx context.Context) {
 	defer close(l.stopped)
+	defer func() {
+		if p := recover(); p != nil {
+			l.log.Error("a panic was contained", "panic", p, "stack", string(debug.Stack()))
+			l.lose(task.Errorf(task.InternalError, "internal error in the worker: %v", p))
+		}
+	}()
 	deadline := l.deadline()
 	reclaim := reclaimTime(l.get())
 	check := time.Now().Add(l.worker.Config.CancelCheck)

@@ -47,7 +47,7 @@ func (p *pace) after(n int, err error, took time.Duration) time.Duration {
 	}
 	p.gap = min(max(2*p.gap, time.Second), longestPause)
 	jitter := 0.5 + rand.Float64()
-	return max(extra, min(longestPause, time.Duration(float64(p.gap)*jitter)))
+	return max(extra, queue.RetryAfter(err), min(longestPause, time.Duration(float64(p.gap)*jitter)))
 }
 
 func (p *pace) remember(err error) {

@@ -185,6 +185,7 @@ func (r *run) resolve(ctx context.Context, err error) task.Summary {
 		}
 		summary.Reported = unreported == nil
 	}
+	r.lease.release() // what is left to do needs no claim
 	log := r.Operator
 	if err != nil {
 		log = log.With("error", err)
@@ -278,12 +279,12 @@ func (r *run) contain(f func() error) (err error) {
 	return f()
 }
 
-// giveBack reports a run that was never started because the worker stops.
-func (w *Worker) giveBack(ctx context.Context, claim queue.Claim) task.Resolution {
+// giveBack reports a run that went through no stages, or not through all.
+func (w *Worker) giveBack(ctx context.Context, claim queue.Claim, resolution task.Resolution) task.Resolution {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reportLimit)
 	defer cancel()
-	if err := w.Queue.Resolve(ctx, claim, task.WorkerShutdown.Outcome()); err != nil {
-		w.Log.Error("cannot give back a task claimed while stopping", "taskId", claim.TaskID, "runId", claim.RunID, "error", err)
+	if err := w.Queue.Resolve(ctx, claim, resolution.Outcome()); err != nil {
+		w.Log.Error("cannot give back a task", "taskId", claim.TaskID, "runId", claim.RunID, "resolution", resolution, "error", err)
 	}
-	return task.WorkerShutdown
+	return resolution
 }

@@ -154,7 +154,7 @@ func (s *shift) start(ctx, drain context.Context, claim queue.Claim) {
 	s.running++
 	s.tasks.Go(func() {
 		if ctx.Err() != nil || drain.Err() != nil {
-			s.ended <- s.worker.giveBack(ctx, claim)
+			s.ended <- s.worker.giveBack(ctx, claim, task.WorkerShutdown)
 			return
 		}
 		s.ended <- s.worker.runRecorded(ctx, claim)
