@@ -98,7 +98,9 @@ func (t *tree) startIn(sys *syscall.SysProcAttr, start func() error) error {
 // start meanwhile is told apart by its session. On 32-bit kernels, where the
 // number is too large, nothing is marked, nor while another start hangs.
 func (t *tree) brand(h *host, tag uint64) (unbrand func()) {
-	const patience = 100 * time.Millisecond
+	// A start that gives up waiting inherits the mark of the one it waited for,
+	// and could be killed with it: only one that hangs is worth that.
+	const patience = 10 * time.Second
 	select {
 	case h.branding <- struct{}{}:
 	case <-time.After(patience):
