@@ -11,19 +11,21 @@ import (
 	"syscall"
 
 	"github.com/taskcluster/generic-worker/process/cgroup"
+	"github.com/taskcluster/generic-worker/process/mark"
 	"golang.org/x/sys/unix"
 )
 
 // host is what this process needs once to start commands.
 type host struct {
-	jobs     chan func()        // received by idle starting threads
-	place    cgroup.Hierarchies // where this process was before the first
-	groups   cgroup.Base        // where cgroups are made
-	count    atomic.Uint64      // of commands
-	session  int                // this process's, in which no command is
-	branding chan struct{}      // full while a start is being marked
-	pidMax   int                // where process numbers wrap
-	spared   bool               // the worker's OOM score is lowered; commands must not have that
+	jobs    chan func()        // received by idle starting threads
+	place   cgroup.Hierarchies // where this process was before the first
+	groups  cgroup.Base        // where cgroups are made
+	count   atomic.Uint64      // of commands
+	session int                // this process's, in which no command is
+	marks   *mark.Marker
+	firsts  firsts
+	pidMax  int  // where process numbers wrap
+	spared  bool // the worker's OOM score is lowered; commands must not have that
 }
 
 // theHost prepares this process at the first command.
@@ -39,13 +41,14 @@ var theHost = sync.OnceValue(func() *host {
 	place := cgroup.Find()
 	session, _ := unix.Getsid(0)
 	return &host{
-		place:    place,
-		jobs:     make(chan func()),
-		groups:   place.Best(),
-		pidMax:   pidMax,
-		session:  session,
-		branding: make(chan struct{}, 1),
-		spared:   strings.HasPrefix(string(score), "-"),
+		place:   place,
+		jobs:    make(chan func()),
+		groups:  place.Best(),
+		pidMax:  pidMax,
+		session: session,
+		marks:   mark.New(),
+		firsts:  firsts{trees: make(map[int]*tree)},
+		spared:  strings.HasPrefix(string(score), "-"),
 	}
 })
 

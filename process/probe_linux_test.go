@@ -38,6 +38,12 @@ func probeLinux(args []string) int {
 	switch args[0] {
 	case "facts":
 		facts()
+	case "spy":
+		spy()
+	case "core-limits":
+		var core unix.Rlimit
+		_ = unix.Getrlimit(unix.RLIMIT_CORE, &core)
+		fmt.Printf("core: %d, may be raised: %v\n", core.Cur, core.Max > 0)
 	case "fork-use":
 		cmd := exec.Command(self(), "use")
 		cmd.Env = probeEnv()

@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/taskcluster/generic-worker/process/harden"
 	"golang.org/x/sys/unix"
 )
 
@@ -127,6 +128,11 @@ func survivors(dir string) bool {
 
 // work is a worker that runs itself as a command: MARKER ARG...
 func work(args []string) int {
+	if slices.Contains(os.Environ(), "HARDEN=1") {
+		if err := harden.Self(); err != nil {
+			return failed(err)
+		}
+	}
 	c := Command{
 		Argv: append([]string{self()}, args[1:]...), Dir: "/", Env: probeEnv(),
 		Output: os.Stdout, Marker: args[0], Grace: time.Second,

@@ -81,6 +81,9 @@ func (t *tree) reap(e table.Entry) {
 	t.orphan.Maxrss = max(t.orphan.Maxrss, used.Maxrss)
 }
 
+// forget does nothing: a tree claims no child of this process but its own.
+func (t *tree) forget() {}
+
 // measure completes res.
 func (t *tree) measure(res *Result, main *syscall.Rusage) {
 	res.User = time.Duration(main.Utime.Nano() + t.orphan.Utime.Nano())

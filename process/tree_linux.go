@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/taskcluster/generic-worker/process/cgroup"
+	"github.com/taskcluster/generic-worker/process/mark"
 	"github.com/taskcluster/generic-worker/process/table"
 	"golang.org/x/sys/unix"
 )
@@ -21,7 +22,7 @@ type osTree struct {
 	self   int // this process
 	group  cgroup.Group
 	marker string
-	tag    uint64         // see brand
+	mark   mark.Mark
 	known  map[int]uint64 // start time by number of processes once found to belong
 	table  table.Reader
 	orphan unix.Rusage // of adopted processes that were reaped
@@ -39,13 +40,16 @@ func (t *tree) launch(start func() error, marker string, attr *os.ProcAttr, lim 
 	n := h.count.Add(1)
 	t.self, t.marker, t.known = os.Getpid(), marker, make(map[int]uint64)
 	attr.Sys.Pdeathsig = syscall.SIGKILL
+	t.mark = h.marks.Next()
 	t.group = h.makeGroup(lim.cgroups, marker, n)
 	t.began = time.Now()
 	err := h.onStarter(func() error {
-		unbrand := t.brand(h, 1<<62+n)
+		end := h.marks.Begin(t.mark)
 		err := t.startIn(attr.Sys, start)
-		unbrand()
+		end()
 		if err == nil {
+			h.marks.Give(t.pid, t.mark)
+			h.firsts.add(t)
 			t.unspare(h)
 			t.numbered = t.table.LastPID() >= t.pid // some containers are told otherwise
 		}
@@ -90,46 +94,6 @@ func (t *tree) startIn(sys *syscall.SysProcAttr, start func() error) error {
 	return err
 }
 
-// brand marks what is started before the returned function is called, with a
-// limit that is without effect, on the time a real-time process may compute
-// without a pause, of half a million years. Children inherit it, exec keeps it
-// and zombies show it: it finds those that clear their environment and leave
-// every group. The limit is the whole worker's for that moment; what others
-// start meanwhile is told apart by its session. On 32-bit kernels, where the
-// number is too large, nothing is marked, nor while another start hangs.
-func (t *tree) brand(h *host, tag uint64) (unbrand func()) {
-	// A start that gives up waiting inherits the mark of the one it waited for,
-	// and could be killed with it: only one that hangs is worth that.
-	const patience = 10 * time.Second
-	select {
-	case h.branding <- struct{}{}:
-	case <-time.After(patience):
-		return func() {}
-	}
-	done := func() { <-h.branding }
-	var was unix.Rlimit
-	if unix.Prlimit(0, unix.RLIMIT_RTTIME, nil, &was) != nil || was.Cur < tag {
-		return done
-	}
-	if unix.Prlimit(0, unix.RLIMIT_RTTIME, &unix.Rlimit{Cur: tag, Max: was.Max}, nil) != nil {
-		return done
-	}
-	t.tag = tag
-	return func() {
-		_ = unix.Prlimit(0, unix.RLIMIT_RTTIME, &was, nil)
-		done()
-	}
-}
-
-// tagOf returns what brand set, or 0.
-func tagOf(pid int) uint64 {
-	var lim unix.Rlimit
-	if unix.Prlimit(pid, unix.RLIMIT_RTTIME, nil, &lim) != nil || lim.Cur == unix.RLIM_INFINITY || lim.Cur < 1<<62 {
-		return 0
-	}
-	return lim.Cur
-}
-
 // unspare gives the command an ordinary place in the OOM killer's order.
 func (t *tree) unspare(h *host) {
 	if h.spared {
@@ -142,7 +106,7 @@ func (t *tree) unspare(h *host) {
 //
 // All that descends from the command is found below it or, once its parent has
 // ended, below this process: as a subreaper we adopt every orphan. An adopted
-// process is known by what it cannot shed (session, cgroup, tag) or is unlikely
+// process is known by what it cannot shed (session, cgroup, mark) or is unlikely
 // to (marker); what it started in turn is found through it.
 func (t *tree) living() members {
 	entries := t.entries()
@@ -194,6 +158,9 @@ func (t *tree) entries() []table.Entry {
 // claims tells whether a process belongs that is not known to descend from one
 // that does.
 func (t *tree) claims(e table.Entry) bool {
+	if theHost().firsts.another(t, e) {
+		return false
+	}
 	if e.Session == t.pid || e.Group == t.pid {
 		return true
 	}
@@ -203,8 +170,8 @@ func (t *tree) claims(e table.Entry) bool {
 	if e.Parent != t.self || e.Session == theHost().session {
 		return false
 	}
-	if tag := tagOf(e.PID); tag != 0 {
-		return tag == t.tag
+	if m := theHost().marks.Of(e.PID); m != 0 {
+		return m == t.mark
 	}
 	if e.Dead {
 		return t.group.Contains(e.PID)
@@ -254,6 +221,9 @@ func (t *tree) measure(res *Result, main *syscall.Rusage) {
 	}
 	t.group.Remove()
 }
+
+// forget is called before the first process is reaped.
+func (t *tree) forget() { theHost().firsts.remove(t) }
 
 // awaitExit waits for a child to end, without reaping it.
 func awaitExit(pid int) {

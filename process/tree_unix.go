@@ -59,6 +59,7 @@ func (t *tree) kill(alive members) {
 
 // bury reaps the first process and completes res.
 func (t *tree) bury(res *Result) {
+	t.forget()
 	state, err := t.main.Wait()
 	if err != nil {
 		t.measure(res, new(syscall.Rusage))
@@ -79,7 +80,11 @@ func (t *tree) bury(res *Result) {
 // giveUp leaves a first process that cannot be killed to be reaped if it ever
 // ends.
 func (t *tree) giveUp() {
-	go func() { _, _ = t.main.Wait() }()
+	go func() {
+		<-t.ended
+		t.forget()
+		_, _ = t.main.Wait()
+	}()
 }
 
 // spawn starts path with the files as its first descriptors, and no others.

@@ -281,3 +281,10 @@ func (g Group) figure(file, key string) int64 {
 	}
 	return 0
 }
+
+// Holds tells whether the process is in a group whose name begins with prefix,
+// or below one.
+func Holds(prefix string, pid int) bool {
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cgroup")
+	return err == nil && strings.Contains(string(text), "/"+prefix)
+}

@@ -2,7 +2,10 @@
 
 package table
 
-import "os"
+import (
+	"iter"
+	"os"
+)
 
 // Entry is one line of the process table.
 type Entry struct {
@@ -35,4 +38,20 @@ func (r *Reader) Ancestors() map[int]bool {
 		pid = e.Parent
 	}
 	return found
+}
+
+// Lineage is the process and those it descends from, without this process and
+// what is above it.
+func (r *Reader) Lineage(pid int) iter.Seq[int] {
+	const most = 1000 // processes come and go meanwhile
+	return func(yield func(int) bool) {
+		self := os.Getpid()
+		for n := 0; n < most && pid > 1 && pid != self && yield(pid); n++ {
+			e, ok := r.Entry(pid)
+			if !ok {
+				return
+			}
+			pid = e.Parent
+		}
+	}
 }
