@@ -66,11 +66,14 @@ func (c *checker) env() {
 			c.add(pointer, "has a control character in the name of a variable", "remove it from the name")
 		case taken && c.lines:
 			c.add(pointer, "is the same variable as "+document.Quote(other)+" on Windows", "remove one of the two")
-		case len(name)+len("=")+len(value) > longestString:
+		case !Fits(name, value):
 			c.long(pointer, "a variable")
 		}
 	}
 }
+
+// Fits tells whether a variable is short enough for the environment of a command.
+func Fits(name, value string) bool { return len(name)+len("=")+len(value) <= longestString }
 
 func control(r rune) bool { return r < ' ' || r == 0x7f }
 

@@ -34,15 +34,30 @@ func batchScript(line string) []byte {
 // directory. A cmd of its own writes them, because only cmd /u writes what the
 // console's code page cannot express, and the task's own output must not
 // become UTF-16. A script that ends cmd itself, with exit and not exit /b,
-// leaves the saved files of the command before it.
-func batchWrapper(script string) []byte {
-	return []byte(strings.Join([]string{
-		`@call "%~dp0` + script + `"`,
-		`@set ` + batchCode + `=%errorlevel%`,
-		`@cmd.exe /d /u /c set ^>"%~dp0` + batchEnviron + `" ^& cd ^>"%~dp0` + batchDir + `"`,
-		`@exit /b %` + batchCode + `%`,
-		``,
-	}, "\r\n"))
+// leaves the saved files of the command before it. Secret variables are not
+// saved, and if one has a name that batch could misunderstand, none are.
+func batchWrapper(script string, secrets []string) []byte {
+	lines := []string{`@call "%~dp0` + script + `"`, `@set ` + batchCode + `=%errorlevel%`}
+	saved := `set ^>"%~dp0` + batchEnviron + `" ^& `
+	for _, name := range secrets {
+		if !batchPlain(name) {
+			saved = ""
+		}
+	}
+	if saved != "" {
+		for _, name := range secrets {
+			lines = append(lines, `@set "`+name+`="`)
+		}
+	}
+	lines = append(lines, `@cmd.exe /d /u /c `+saved+`cd ^>"%~dp0`+batchDir+`"`, `@exit /b %`+batchCode+`%`, ``)
+	return []byte(strings.Join(lines, "\r\n"))
+}
+
+// batchPlain tells whether batch takes a variable's name for nothing else.
+func batchPlain(name string) bool {
+	return name != "" && !strings.ContainsFunc(name, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_'
+	})
 }
 
 // batchText decodes what cmd /u wrote: UTF-16 in little endian.

@@ -28,8 +28,26 @@ func TestBatchFiles(t *testing.T) {
 		"@set GENERIC_WORKER_EXIT_CODE=%errorlevel%\r\n" +
 		"@cmd.exe /d /u /c set ^>\"%~dp0env.txt\" ^& cd ^>\"%~dp0dir.txt\"\r\n" +
 		"@exit /b %GENERIC_WORKER_EXIT_CODE%\r\n"
-	if diff := cmp.Diff(want, string(batchWrapper(script))); diff != "" {
+	if diff := cmp.Diff(want, string(batchWrapper(script, nil))); diff != "" {
 		t.Error(diff)
+	}
+	want = "@call \"%~dp0command_000012.bat\"\r\n" +
+		"@set GENERIC_WORKER_EXIT_CODE=%errorlevel%\r\n" +
+		"@set \"TOKEN=\"\r\n" +
+		"@set \"TOKEN_2=\"\r\n" +
+		"@cmd.exe /d /u /c set ^>\"%~dp0env.txt\" ^& cd ^>\"%~dp0dir.txt\"\r\n" +
+		"@exit /b %GENERIC_WORKER_EXIT_CODE%\r\n"
+	if diff := cmp.Diff(want, string(batchWrapper(script, []string{"TOKEN", "TOKEN_2"}))); diff != "" {
+		t.Error(diff)
+	}
+	for _, name := range []string{`/a`, `a"b`, "a%b", "a b", "a&b", "ä", "a^b", "a!b"} {
+		want := "@call \"%~dp0command_000012.bat\"\r\n" +
+			"@set GENERIC_WORKER_EXIT_CODE=%errorlevel%\r\n" +
+			"@cmd.exe /d /u /c cd ^>\"%~dp0dir.txt\"\r\n" +
+			"@exit /b %GENERIC_WORKER_EXIT_CODE%\r\n"
+		if diff := cmp.Diff(want, string(batchWrapper(script, []string{"TOKEN", name}))); diff != "" {
+			t.Error(diff)
+		}
 	}
 }
 

@@ -24,7 +24,7 @@ func (s *Session) command(argv []string, env map[string]string) (*process.Comman
 	if errors.Is(err, fs.ErrExist) {
 		err = nil
 	}
-	err = errors.Join(err, s.writeBatch(script, batchScript(argv[0])), s.writeBatch(wrapper, batchWrapper(script)))
+	err = errors.Join(err, s.writeBatch(script, batchScript(argv[0])), s.writeBatch(wrapper, batchWrapper(script, s.Secrets)))
 	if err != nil {
 		return nil, fmt.Errorf("cannot write command %d: %w", s.commands, err)
 	}
@@ -34,7 +34,7 @@ func (s *Session) command(argv []string, env map[string]string) (*process.Comman
 		Env:  merge(s.environ, env),
 	}
 	if s.commands > 0 {
-		s.restore(command)
+		s.restore(command, env)
 	}
 	return command, nil
 }
@@ -55,8 +55,11 @@ func (s *Session) writeBatch(name string, content []byte) error {
 
 // restore gives the command the variables and the directory that the one
 // before it ended with, as far as it saved them.
-func (s *Session) restore(command *process.Command) {
+func (s *Session) restore(command *process.Command, env map[string]string) {
 	if variables := batchVariables(s.saved(batchEnviron)); len(variables) > 0 {
+		for _, name := range s.Secrets {
+			variables = append(variables, name+"="+env[name])
+		}
 		command.Env = variables
 	}
 	if dir := strings.TrimSpace(s.saved(batchDir)); dir != "" {

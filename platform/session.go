@@ -19,6 +19,9 @@ type Session struct {
 	Dir  string   // absolute path of the task directory
 	Root *os.Root // the same directory as a handle no link leads out of
 	As   process.Identity
+	// Secrets are names of variables that no command may leave on the disk for
+	// the next, as commands on Windows do with all others.
+	Secrets []string
 
 	marker   string   // NAME=value in the environment of all the task's processes
 	environ  []string // what commands start from, NAME=value
@@ -39,7 +42,7 @@ func SessionName(taskID string, runID int) string {
 // worker, and env, which wins. On POSIX systems argv is the program and its
 // arguments. On Windows argv holds one line of batch, and every command but
 // the first starts with the variables and in the directory that the one before
-// it ended with. The caller runs each command to its end before it asks for
+// it ended with; those in Secrets start anew from env. The caller runs each command to its end before it asks for
 // the next.
 func (s *Session) Command(argv []string, env map[string]string) (*process.Command, error) {
 	if len(argv) == 0 {
