@@ -106,6 +106,9 @@ func (c *Client) sendSigned(ctx context.Context, k *call) (*http.Response, error
 	return c.send(req, firstByte)
 }
 
+// errRootURL does not repeat the URL, which may have a password in it.
+var errRootURL = errors.New("cannot use the root URL: it must look like https://tc.example.com, with a host and without a user name")
+
 func (c *Client) request(ctx context.Context, k *call) (*http.Request, error) {
 	address := strings.TrimRight(c.RootURL, "/") + "/api/queue/v1" + k.route
 	if len(k.query) > 0 {
@@ -116,11 +119,8 @@ func (c *Client) request(ctx context.Context, k *call) (*http.Request, error) {
 		body = bytes.NewReader(k.body)
 	}
 	req, err := http.NewRequestWithContext(ctx, k.method, address, body)
-	if err != nil {
-		return nil, fmt.Errorf("cannot make a request below root URL %q: %w", c.RootURL, err)
-	}
-	if (req.URL.Scheme != "http" && req.URL.Scheme != "https") || req.URL.Host == "" {
-		return nil, fmt.Errorf("cannot use root URL %q: it must look like https://tc.example.com", c.RootURL)
+	if err != nil || (req.URL.Scheme != "http" && req.URL.Scheme != "https") || req.URL.Host == "" || req.URL.User != nil {
+		return nil, errRootURL
 	}
 	// The queue computes the signature over the lower-case name.
 	req.URL.Host = strings.ToLower(req.URL.Host)

@@ -1,7 +1,6 @@
 package queue
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -71,13 +70,6 @@ func (l Limits) withDefaults() Limits {
 
 // maxAnswer bounds the body of an answer, in bytes.
 const maxAnswer = 16 << 20
-
-// Ping asks whether the queue is alive.
-func (c *Client) Ping(ctx context.Context) error {
-	return c.do(ctx, &call{
-		name: "ping", method: http.MethodGet, route: "/ping", decode: isObject,
-	})
-}
 
 // ClockOffset is how much the queue's clock is ahead of this machine's, as its
 // last answer told; zero as long as it is below 30 s. What must carry the

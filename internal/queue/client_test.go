@@ -255,9 +255,13 @@ func TestClientSendsNoDotSegments(t *testing.T) {
 
 func TestClientRefusesBadRootURL(t *testing.T) {
 	t.Parallel()
-	for _, root := range []string{"", "tc.example.com", "ftp://tc.example.com", "https://", ":"} {
+	for _, root := range []string{
+		"", "tc.example.com", "ftp://tc.example.com", "https://", ":",
+		"https://u:hunter2@tc.example.com", "https://u:hunter2@tc.example.com:port", "hunter2:tc.example.com",
+	} {
 		c := &queue.Client{RootURL: root}
-		if err := c.Ping(t.Context()); err == nil || errors.Is(err, queue.ErrUnavailable) || !strings.Contains(err.Error(), "root URL") {
+		err := c.Ping(t.Context())
+		if err == nil || errors.Is(err, queue.ErrUnavailable) || !strings.Contains(err.Error(), "root URL") || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("root URL %q: %v", root, err)
 		}
 	}

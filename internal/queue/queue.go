@@ -9,8 +9,8 @@ import (
 )
 
 // Secret is a string that must not be shown: every way of printing it gives
-// [redacted]. Convert it with string(s) only where a request is signed or an
-// owner-only file is written.
+// [redacted]. Convert it with string(s) only where a request is signed, an
+// owner-only file is written, or a log is told what to mask.
 type Secret string
 
 const redacted = "[redacted]"

@@ -20,13 +20,10 @@ func (c *Client) CreateTask(ctx context.Context, taskID string, definition json.
 // Task returns a task's definition exactly as the queue sent it.
 func (c *Client) Task(ctx context.Context, taskID string) (json.RawMessage, error) {
 	var definition json.RawMessage
-	err := c.do(ctx, &call{
-		name: "task", method: http.MethodGet, route: "/task/" + segment(taskID),
-		decode: func(a answer) error {
-			definition = a.body
-			return isObject(a)
-		},
-	})
+	err := c.do(ctx, &call{name: "task", method: http.MethodGet, route: "/task/" + segment(taskID), decode: func(a answer) error {
+		definition = a.body
+		return isObject(a)
+	}})
 	return definition, err
 }
 
@@ -86,14 +83,23 @@ func isStatusOf(taskID string) func(answer) error {
 
 // TaskGroup returns the status of every task in a group, in the queue's order.
 func (c *Client) TaskGroup(ctx context.Context, taskGroupID string) ([]tcqueue.TaskStatusStructure, error) {
-	var all []tcqueue.TaskStatusStructure
-	k := call{name: "listTaskGroup", method: http.MethodGet, route: "/task-group/" + segment(taskGroupID) + "/list"}
-	err := c.pages(ctx, k, func(a answer) (string, error) {
+	return c.tasks(ctx, call{name: "listTaskGroup", method: http.MethodGet, route: "/task-group/" + segment(taskGroupID) + "/list"}, taskGroupID)
+}
+
+// RecentTasks returns the status of the 100 tasks that were created last, the
+// newest first. Queues that are not embedded in generic-worker answer ErrNotFound.
+func (c *Client) RecentTasks(ctx context.Context) ([]tcqueue.TaskStatusStructure, error) {
+	return c.tasks(ctx, call{name: "recentTasks", method: http.MethodGet, route: "/recent-tasks"}, "")
+}
+
+// tasks makes a call that lists tasks, of the group if one is given.
+func (c *Client) tasks(ctx context.Context, k call, group string) (all []tcqueue.TaskStatusStructure, err error) {
+	err = c.pages(ctx, k, func(a answer) (string, error) {
 		var doc tcqueue.ListTaskGroupResponse
 		if err := json.Unmarshal(a.body, &doc); err != nil {
 			return "", err
 		}
-		if doc.TaskGroupID != taskGroupID {
+		if doc.TaskGroupID != group {
 			return "", errors.New("it is not about this task group")
 		}
 		for _, task := range doc.Tasks {

@@ -2,6 +2,7 @@ package queue_test
 
 import (
 	"crypto/tls"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -23,6 +24,16 @@ func TestQ12_OnlyIPv6(t *testing.T) {
 	c := &queue.Client{RootURL: f.URL, Credentials: func() queue.Credentials { return queue.Credentials{ClientID: "me", AccessToken: "t"} }}
 	if err := c.Ping(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestRecentTasksElsewhere: only the embedded queue lists its latest tasks.
+func TestRecentTasksElsewhere(t *testing.T) {
+	t.Parallel()
+	f := queuetest.StartFake(t, queuetest.FakeOptions{})
+	c := &queue.Client{RootURL: f.URL, Credentials: func() queue.Credentials { return queue.Credentials{ClientID: "me", AccessToken: "t"} }}
+	if tasks, err := c.RecentTasks(t.Context()); !errors.Is(err, queue.ErrNotFound) {
+		t.Errorf("got %v, %v; want %v", tasks, err, queue.ErrNotFound)
 	}
 }
 

@@ -1,12 +1,14 @@
 package taskfile
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/user"
+	"regexp"
 	"strings"
 	"time"
 
@@ -42,7 +44,14 @@ func Read(path string) ([]byte, error) {
 }
 
 // Task is a task definition on its way to a queue.
-type Task struct{ definition map[string]any }
+type Task struct {
+	// ID is the id it gets; empty for a new one.
+	ID         string
+	definition map[string]any
+}
+
+// NewID returns an id for a task that is yet to be created.
+func NewID() string { return slugid.Nice() }
 
 // Load reads a task, checks it and fills in what a person may leave out. What
 // check finds, and what cannot be parsed, are document.Problems.
@@ -91,7 +100,17 @@ func CheckDefinition(doc *document.Document) error {
 	if err != nil {
 		return err
 	}
+	if problem, ok := bare(doc); ok {
+		return document.Problems{problem}
+	}
 	return found(doc.Check(schema))
+}
+
+// bare tells whether the document is a payload with no task around it.
+func bare(doc *document.Document) (document.Problem, bool) {
+	_, command := doc.At("/command")
+	_, whole := doc.At("/payload")
+	return doc.Problem("/command", "belongs to the payload", "write payload: above it and indent all that is the payload's"), command && !whole
 }
 
 // found is an error if there are any problems.
@@ -147,11 +166,22 @@ func (t Task) TaskQueueID() string {
 	return fmt.Sprint(t.definition["provisionerId"], "/", t.definition["workerType"])
 }
 
-// Encode gives the task an id and the form the queue takes.
+// idForm is a UUID in URL-safe base64; which UUIDs it takes is for a queue to say.
+var idForm = regexp.MustCompile(`^[A-Za-z0-9_-]{22}$`)
+
+// CheckID returns an error that says what a task id is if this is none.
+func CheckID(id string) error {
+	if !idForm.MatchString(id) {
+		return fmt.Errorf("%s is no task id: these are 22 letters, digits, - and _, such as fN1SbArXTPSVFNUvaOlinQ; task create prints one", document.Quote(id))
+	}
+	return nil
+}
+
+// Encode returns the task's id, or a new one, and the form the queue takes.
 func (t Task) Encode() (taskID string, definition json.RawMessage, err error) {
 	definition, err = json.Marshal(t.definition)
 	if err != nil {
 		return "", nil, fmt.Errorf("cannot encode the task: %w", err)
 	}
-	return slugid.Nice(), definition, nil
+	return cmp.Or(t.ID, NewID()), definition, nil
 }

@@ -106,6 +106,36 @@ func TestLoadFindsMistakes(t *testing.T) {
 	}
 }
 
+// TestLoadOfAPayload: who gives a payload where a task is wanted is told so,
+// and nothing else.
+func TestLoadOfAPayload(t *testing.T) {
+	t.Parallel()
+	const bare = "maxRunTime: 10\ncommand: [[echo, hello]]\n"
+	for name, check := range map[string]func(*document.Document) error{"to run here": Check, "to be queued": CheckDefinition} {
+		_, err := Load(write(t, bare), time.Now(), check)
+		problems, _ := errors.AsType[document.Problems](err)
+		if len(problems) != 1 || !strings.Contains(problems[0].String(), "task.yml:2:1: /command: belongs to the payload; write payload: above it and indent") {
+			t.Errorf("%s: got %v", name, err)
+		}
+		if _, err := Load(write(t, minimal+bare), time.Now(), check); err == nil || strings.Contains(err.Error(), "write payload:") {
+			t.Errorf("%s, with a payload: got %v", name, err)
+		}
+	}
+}
+
+func TestCheckID(t *testing.T) {
+	t.Parallel()
+	tests := map[string]bool{
+		"fN1SbArXTPSVFNUvaOlinQ": true, "Psb1Ay7QQImVLZOcpv3PRQ": true,
+		"": false, "hello.yml": false, "fN1SbArXTPSVFNUvaOlinQ ": false, "fN1SbArXTPSVFNUvaOlin": false, "../../../../../../../..": false,
+	}
+	for id, ok := range tests {
+		if err := CheckID(id); (err == nil) != ok || err != nil && !strings.Contains(err.Error(), "22 letters, digits, - and _") {
+			t.Errorf("%q: %v", id, err)
+		}
+	}
+}
+
 func TestReadBounds(t *testing.T) {
 	t.Parallel()
 	path := write(t, strings.Repeat("#", largest+1))

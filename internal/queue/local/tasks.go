@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/taskcluster/taskcluster/v44/clients/client-go/tcqueue"
+
 	"github.com/taskcluster/generic-worker/internal/queue/local/hawk"
 	"github.com/taskcluster/generic-worker/internal/queue/local/ledger"
 	"github.com/taskcluster/generic-worker/internal/queue/local/rest"
@@ -25,6 +27,7 @@ func (q *Queue) taskRoutes() []rest.Route {
 		q.route(post, "/task/{taskId}/rerun", "rerunTask", (*call).rerun),
 		q.route(post, "/task/{taskId}/cancel", "cancelTask", (*call).cancel),
 		q.route(get, "/task-group/{taskGroupId}/list", "listTaskGroup", (*call).group),
+		q.route(get, "/recent-tasks", "recentTasks", (*call).recent),
 		q.route(get, "/pending/{taskQueueId:.+}", "pendingTasks", (*call).pending),
 		q.route(post, "/claim-work/{taskQueueId:.+}", "claimWork", (*call).claimWork),
 		q.route(post, "/task/{taskId}/runs/{runId}/reclaim", "reclaimTask", (*call).reclaim),
@@ -138,6 +141,26 @@ func (c *call) group() (any, error) {
 	}
 	tasks, next, err := c.ledger.Group(id, page)
 	return taskList{TaskGroupID: id, Tasks: tasks, ContinuationToken: next}, err
+}
+
+// mostRecent is how many tasks recentTasks lists.
+const mostRecent = 100
+
+// recent answers a call that Taskcluster does not have: on one machine a person
+// may ask for all tasks.
+func (c *call) recent() (any, error) {
+	if err := c.Need(hawk.Scope("queue:list-task-group:", "*")); err != nil {
+		return nil, err
+	}
+	type entry struct {
+		Status tcqueue.TaskStatusStructure `json:"status"`
+	}
+	tasks, err := c.Recent(c.Request.Context(), mostRecent)
+	listed := make([]entry, len(tasks))
+	for i, status := range tasks {
+		listed[i].Status = status
+	}
+	return map[string]any{"tasks": listed}, err
 }
 
 func (c *call) dependents() (any, error) {

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"regexp"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -246,6 +247,13 @@ func writeJSON(w http.ResponseWriter, status int, body any) {
 	_, _ = w.Write(text.Bytes()) // an error means that nobody listens any more
 }
 
+func inWords(form *regexp.Regexp) string {
+	if form == SlugForm {
+		return "be an id of 22 letters, digits, - and _, made like fN1SbArXTPSVFNUvaOlinQ"
+	}
+	return "match " + form.String()
+}
+
 func decodeParams(raw map[string]string) (map[string]string, error) {
 	params := make(map[string]string, len(raw))
 	var wrong []string
@@ -254,7 +262,7 @@ func decodeParams(raw map[string]string) (map[string]string, error) {
 		params[name] = decoded
 		form, checked := paramForms[name]
 		if err != nil || checked && !form.MatchString(decoded) {
-			wrong = append(wrong, fmt.Sprintf("%s %q must match %v", name, value, form))
+			wrong = append(wrong, fmt.Sprintf("%s %q must %s", name, value, inWords(form)))
 		}
 	}
 	if wrong != nil {
