@@ -52,9 +52,9 @@ func TestLogOnAFullDisk(t *testing.T) {
 
 func TestLogOnADiskThatHasRoomAgain(t *testing.T) {
 	t.Parallel()
-	dir := smallDisk(t, "2m")
+	dir := smallDisk(t, "4m")
 	filler := filepath.Join(dir, "filler")
-	if err := os.WriteFile(filler, make([]byte, 1<<20), 0o600); err != nil {
+	if err := os.WriteFile(filler, make([]byte, 2<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	log, err := CreateLog(filepath.Join(dir, "log"))
@@ -62,7 +62,7 @@ func TestLogOnADiskThatHasRoomAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	line := make([]byte, 1000)
-	for range 3000 {
+	for range 4000 {
 		log.Write(line)
 	}
 	if log.Err() == nil {
@@ -119,7 +119,7 @@ func checkHole(t *testing.T, got string, size int) {
 	if there := len(got) - (hole[1] - hole[0]); there+missing != size+info {
 		t.Errorf("%d bytes are there and %d missing, of %d", there, missing, size+info)
 	}
-	if tail := len(got) - hole[1]; tail != tailKept {
+	if tail := len(got) - hole[1]; tail > tailKept || tail < tailKept-longLine || got[hole[1]-1] != '\n' {
 		t.Errorf("%d bytes follow the hole", tail)
 	}
 }

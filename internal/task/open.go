@@ -2,12 +2,14 @@ package task
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/taskcluster/generic-worker/internal/artifact"
@@ -23,6 +25,7 @@ type Opener struct {
 	Object   bool
 	RootURL  string
 	Operator *slog.Logger
+	LogLimit int64 // bytes of a run's log, of which a longer one keeps its head and its end; 0 for none
 	// Echo, if set, receives every run's log as it grows. Only for workers
 	// that run one task at a time.
 	Echo io.Writer
@@ -46,13 +49,14 @@ func (o Opener) Start() error {
 func (o Opener) Open(claim func() queue.Claim) (*Run, error) {
 	c := claim()
 	r := &Run{
-		TaskID: c.TaskID, RunID: c.RunID, Definition: c.Definition, Claim: claim,
+		TaskID: c.TaskID, RunID: c.RunID, Definition: c.Definition,
 		Dir:      filepath.Join(o.Dir, fmt.Sprintf("%s_%d", c.TaskID, c.RunID)),
 		Operator: o.Operator.With("taskId", c.TaskID, "runId", c.RunID),
 		Reserved: func(string) bool { return false },
 	}
+	r.Claim = r.masking(claim)
 	r.Artifacts = &artifact.Publisher{
-		Queue: o.Queue, Claim: claim, HTTP: o.HTTP, Object: o.Object, RootURL: o.RootURL, SpoolDir: r.Dir, Log: r.Operator,
+		Queue: o.Queue, Claim: r.Claim, HTTP: o.HTTP, Object: o.Object, RootURL: o.RootURL, SpoolDir: r.Dir, Log: r.Operator,
 	}
 	err := os.Mkdir(r.Dir, 0o700)
 	if err == nil {
@@ -62,8 +66,29 @@ func (o Opener) Open(claim func() queue.Claim) (*Run, error) {
 		r.Log = &Log{closed: true}
 		return r, fmt.Errorf("cannot open the run: %w", err)
 	}
+	r.Log.hole.limit = o.LogLimit
+	r.Claim()
 	r.echoed = o.echo(r.Log)
 	return r, nil
+}
+
+// masking returns claim, with the log masking the credentials of each claim
+// before anybody gets them. Of a certificate only the signature is secret.
+func (r *Run) masking(claim func() queue.Claim) func() queue.Claim {
+	var mu sync.Mutex
+	var known queue.Credentials
+	return func() queue.Claim {
+		c := claim()
+		mu.Lock()
+		defer mu.Unlock()
+		if c.Credentials != known && r.Log != nil {
+			known = c.Credentials
+			var certificate struct{ Signature string }
+			_ = json.Unmarshal([]byte(known.Certificate), &certificate) // permanent credentials have none
+			r.Log.Mask(string(known.AccessToken), certificate.Signature)
+		}
+		return c
+	}
 }
 
 // echo copies the log to o.Echo until it is closed; the channel tells when all

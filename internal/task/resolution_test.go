@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"path/filepath"
+	"slices"
 	"testing"
 
+	"github.com/taskcluster/generic-worker/internal/mask"
 	"github.com/taskcluster/generic-worker/internal/queue"
 )
 
@@ -91,5 +94,25 @@ func TestEnviron(t *testing.T) {
 	env["B"] = "changed by the caller"
 	if env = run.Environ(); len(env) != 1 || env["A"] != "2" {
 		t.Errorf("the environment is %v", env)
+	}
+}
+
+func TestSecretVariables(t *testing.T) {
+	t.Parallel()
+	log, err := CreateLog(filepath.Join(t.TempDir(), "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := Run{Log: log}
+	run.Setenv("PLAIN", "1")
+	run.SetSecret("TOKEN", "correct horse")
+	if env := run.Environ(); env["TOKEN"] != "correct horse" || !slices.Equal(run.Secrets(), []string{"TOKEN"}) {
+		t.Errorf("the environment is %v, and secret in it %v", env, run.Secrets())
+	}
+	if text := log.secrets.Mask("a correct horse"); text != "a "+mask.Mark {
+		t.Errorf("the log has %q", text)
+	}
+	if err := log.Close(); err != nil {
+		t.Error(err)
 	}
 }

@@ -2,6 +2,7 @@ package task
 
 import (
 	"log/slog"
+	"slices"
 	"sync"
 
 	"github.com/taskcluster/taskcluster/v44/clients/client-go/tcqueue"
@@ -18,7 +19,8 @@ type Run struct {
 	TaskID     string
 	RunID      int
 	Definition tcqueue.TaskDefinitionResponse
-	// Claim returns the newest claim, whose credentials are valid now.
+	// Claim returns the newest claim, whose credentials are valid now; the log
+	// masks them.
 	Claim func() queue.Claim
 	// Dir is this run's own directory, outside the task's: its log and what
 	// features must keep from the task. It is removed after the run.
@@ -29,13 +31,16 @@ type Run struct {
 
 	Payload payload.Payload
 	Session *platform.Session
+	// Resolution is how the run ends, as far as is known when it is sealed.
+	Resolution Resolution
 	// Reserved tells whether an artifact name belongs to a feature, so that a
 	// payload cannot publish under it.
 	Reserved func(name string) bool
 
-	mu     sync.Mutex
-	env    map[string]string
-	echoed <-chan struct{}
+	mu      sync.Mutex
+	env     map[string]string
+	secrets []string
+	echoed  <-chan struct{}
 }
 
 // Setenv adds a variable to the environment of the task's commands. It wins
@@ -47,6 +52,23 @@ func (r *Run) Setenv(name, value string) {
 		r.env = map[string]string{}
 	}
 	r.env[name] = value
+}
+
+// SetSecret adds a variable like Setenv whose value must be nowhere else: the
+// log masks it unless it is too short for that.
+func (r *Run) SetSecret(name, value string) {
+	r.Log.Mask(value)
+	r.Setenv(name, value)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.secrets = append(r.secrets, name)
+}
+
+// Secrets returns the names of the variables of SetSecret.
+func (r *Run) Secrets() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.secrets)
 }
 
 // Environ returns the variables the worker and its features gave the task.
