@@ -165,6 +165,12 @@ func TestArtifacts(t *testing.T) {
 			kept:      map[string]string{"public/first": "A", "public/out/b.txt": "B", "public/out/sub/deep/c.txt": "C", "public/out/empty": ""},
 			log:       "Published 4 artifacts, 3 bytes",
 		},
+		"one file": {
+			files:     map[string]string{"a": "A"},
+			artifacts: []payload.Artifact{file("a", "public/a")},
+			kept:      map[string]string{"public/a": "A"},
+			log:       "Published 1 artifact, 1 byte, in",
+		},
 		"the whole directory of the task": {
 			files:     map[string]string{"a": "A", "b/c": "C"},
 			artifacts: []payload.Artifact{directory(".", "")},

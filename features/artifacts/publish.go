@@ -184,7 +184,15 @@ func (p *publication) summary(items []*item, took time.Duration) {
 	if published > maxRows {
 		fmt.Fprintf(&table, "... and %d more\n", published-maxRows)
 	}
-	p.run.Log.Info("Published %d artifacts, %d bytes, in %.2f seconds:\n%s", published, bytes, took.Seconds(), table.String())
+	p.run.Log.Info("Published %s, %s, in %.2f seconds:\n%s", count(published, "artifact"), count(bytes, "byte"), took.Seconds(), table.String())
+}
+
+// count puts a number before a noun.
+func count[N int | int64](n N, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprint(n, " ", noun)
 }
 
 // stamp writes a time as the queue does.

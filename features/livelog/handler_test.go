@@ -39,7 +39,7 @@ func newFeature() *Feature {
 	return New(Config{Enabled: true}, slog.New(slog.DiscardHandler))
 }
 
-func TestOnlyTheTokenOpensALog(t *testing.T) {
+func TestX10OnlyTheTokenOpensALog(t *testing.T) {
 	t.Parallel()
 	f, log := newFeature(), newLog(t)
 	url, one := serveLog(t, f, log)
@@ -84,6 +84,33 @@ func TestOnlyTheTokenOpensALog(t *testing.T) {
 		if response.Header.Get("Access-Control-Allow-Origin") != "*" {
 			t.Errorf("%s %s: a page may not read the answer", row.method, row.url)
 		}
+	}
+}
+
+// TestX12NoWebSockets asks for another protocol and gets the log, so that there
+// are no frames, of whatever size, to read.
+func TestX12NoWebSockets(t *testing.T) {
+	t.Parallel()
+	log := newLog(t)
+	fmt.Fprint(log, "text")
+	log.Close()
+	url, _ := serveLog(t, newFeature(), log)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range map[string]string{
+		"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+	} {
+		request.Header.Set(name, value)
+	}
+	response, err := newClient(t).Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if body, err := io.ReadAll(response.Body); response.StatusCode != http.StatusOK || string(body) != "text" || err != nil {
+		t.Errorf("%s %q, %v", response.Status, body, err)
 	}
 }
 
