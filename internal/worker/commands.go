@@ -59,6 +59,7 @@ func (r *run) command(ctx context.Context, i int, argv []string) error {
 		return task.Errorf(task.Failed, "command %d cannot be started: the task directory is gone; let no command before it remove or rename the directory", i)
 	}
 	r.Log.Info("Executing command %d: %s", i, shellQuoted(argv))
+	r.Session.Secrets = r.Secrets()
 	command, err := r.Session.Command(argv, r.environment())
 	if err != nil {
 		return fmt.Errorf("cannot set up command %d: %w", i, err)

@@ -249,3 +249,35 @@ func TestResolvedBeforeReport(t *testing.T) {
 		t.Fatal("the task does not end")
 	}
 }
+
+// TestSealKnowsTheResolution: who vouches for a run hears how it ends, also when
+// it is what was sealed before that decides.
+func TestSealKnowsTheResolution(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		payload map[string]any
+		before  error // of another feature's Seal
+		want    task.Resolution
+	}{
+		"completed":                {shell("true"), nil, task.Completed},
+		"failed":                   {shell("exit 1"), nil, task.Failed},
+		"malformed":                {map[string]any{}, nil, task.MalformedPayload},
+		"the log is not published": {shell("true"), task.Errorf(task.ResourceUnavailable, "storage is away"), task.ResourceUnavailable},
+		"failed, and the log too":  {shell("exit 1"), task.Errorf(task.ResourceUnavailable, "storage is away"), task.Failed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			told := make(chan task.Resolution, 1)
+			vouches := staged{name: "vouches", attach: func(run *task.Run) (features.Hooks, error) {
+				return features.Hooks{Seal: func(context.Context) error { told <- run.Resolution; return nil }}, nil
+			}}
+			s := newSite(t, queuetest.FakeOptions{}, func(w *worker.Worker) {
+				w.Features = append(w.Features, hooks("log", features.Hooks{Seal: func(context.Context) error { return row.before }}), vouches)
+			}).start()
+			got := outcome(s.resolved(s.fake.AddTask(row.payload), 0))
+			if so := <-told; so != row.want || got != so.String() {
+				t.Errorf("Seal was told %v, the queue %s; want %v", so, got, row.want)
+			}
+		})
+	}
+}

@@ -163,6 +163,7 @@ func (r *run) seal(ctx context.Context, err error) error {
 			return first
 		}
 		for _, h := range r.hooks {
+			r.Resolution = task.ResolutionOf(task.First(err, first))
 			first = task.First(first, r.call(ctx, h.Seal))
 		}
 		return first
