@@ -16,6 +16,7 @@ import (
 
 	"github.com/taskcluster/generic-worker/features/all"
 	"github.com/taskcluster/generic-worker/features/livelog"
+	"github.com/taskcluster/generic-worker/features/taskclusterproxy"
 	"github.com/taskcluster/generic-worker/payload"
 )
 
@@ -202,7 +203,7 @@ func TestAsked(t *testing.T) {
 
 // offered tells whether this build has a feature.
 func offered(name string) bool {
-	for _, f := range all.List(all.Config{}, livelog.New(livelog.Config{}, slog.New(slog.DiscardHandler))) {
+	for _, f := range all.List(all.Config{Proxy: &taskclusterproxy.Config{}}, livelog.New(livelog.Config{}, slog.New(slog.DiscardHandler))) {
 		if f.Name() == name {
 			return true
 		}

@@ -12,3 +12,9 @@ var Config []byte
 //
 //go:embed task.json
 var Task []byte
+
+// ChainPolicy is the schema of the file that says what a deployment's chain of
+// trust is verified with.
+//
+//go:embed chain-policy.json
+var ChainPolicy []byte

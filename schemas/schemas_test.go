@@ -22,7 +22,7 @@ var update = flag.Bool("update", false, "write the texts in testdata")
 // files are the schemas of all platforms.
 func files(t *testing.T) map[string][]byte {
 	t.Helper()
-	all := map[string][]byte{"config.json": schemas.Config, "task.json": schemas.Task}
+	all := map[string][]byte{"config.json": schemas.Config, "task.json": schemas.Task, "chain-policy.json": schemas.ChainPolicy}
 	for _, name := range []string{"payload-posix.json", "payload-windows.json"} {
 		text, err := os.ReadFile(name)
 		if err != nil {

@@ -116,6 +116,13 @@ func (s *sources) checkListen(listen string) {
 func (s *sources) checkDirectories(set settings) {
 	tasks := absolute(set.TasksDir)
 	kept := map[string]string{"/stateDir": set.StateDir}
+	for pointer, file := range map[string]string{
+		"/ed25519SigningKeyLocation": set.Ed25519SigningKey, "/openpgpSigningKeyLocation": set.OpenPGPSigningKey,
+	} {
+		if file != "" {
+			kept[pointer] = file
+		}
+	}
 	if set.RootURL == LocalRootURL {
 		kept["/localQueue/dataDir"] = set.LocalQueue.DataDir
 	}

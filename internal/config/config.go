@@ -30,7 +30,8 @@ type Config struct {
 
 	// Credentials may be zero with the embedded queue, which makes its own.
 	Credentials           queue.Credentials
-	CreateObjectArtifacts bool // object storage instead of S3
+	LogSizeLimit          int64 // bytes of one task's log; 0 for no limit
+	CreateObjectArtifacts bool  // object storage instead of S3
 	LocalQueue            LocalQueue
 
 	// Ineffective are the settings, such as "sentryProject" and
@@ -59,7 +60,7 @@ func Load(path string, environ []string) (*Config, error) {
 		return nil, err
 	}
 	s.check(set)
-	exposures := s.exposures()
+	exposures := s.exposures(set)
 	if err := s.verdict(set.Engine, exposures); err != nil {
 		return nil, err
 	}

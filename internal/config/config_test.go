@@ -17,7 +17,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/taskcluster/generic-worker/features/all"
+	"github.com/taskcluster/generic-worker/features/chainoftrust"
 	"github.com/taskcluster/generic-worker/features/livelog"
+	"github.com/taskcluster/generic-worker/features/taskclusterproxy"
 	"github.com/taskcluster/generic-worker/internal/queue"
 	"github.com/taskcluster/generic-worker/internal/worker"
 )
@@ -86,13 +88,22 @@ func TestOfficial(t *testing.T) {
 			ShutdownBudget: 20 * time.Second,
 			CancelCheck:    29 * time.Second,
 		},
-		Features: all.Config{LiveLog: livelog.Config{PublicIP: "192.0.2.3", ExposePort: 32000}},
+		Features: all.Config{
+			LiveLog: livelog.Config{PublicIP: "192.0.2.3", ExposePort: 32000},
+			ChainOfTrust: chainoftrust.Config{
+				Ed25519Location: abs(t, "/etc/generic-worker/ed25519_key"),
+				Machine: chainoftrust.Machine{
+					PublicIP: "192.0.2.3", PrivateIP: "10.0.0.3", InstanceID: "1234567890", InstanceType: "n2-standard-2", Region: "us-central1",
+				},
+			},
+		},
 		Engine:   "insecure",
 		TasksDir: abs(t, "/home"),
 		Credentials: queue.Credentials{
 			ClientID: "worker/google/proj-example", AccessToken: "not-a-real-token",
 			Certificate: `{"version":1,"signature":"not-a-real-signature"}`,
 		},
+		LogSizeLimit:          1 << 30,
 		CreateObjectArtifacts: true,
 		LocalQueue:            LocalQueue{Listen: "127.0.0.1:8080", DataDir: abs(t, "queue")},
 		Ineffective: []string{
@@ -101,11 +112,11 @@ func TestOfficial(t *testing.T) {
 			"d2gConfig.allowInteractive", "d2gConfig.allowKVM", "d2gConfig.allowLoopbackAudio",
 			"d2gConfig.allowLoopbackVideo", "d2gConfig.allowPrivileged", "d2gConfig.allowPtrace",
 			"d2gConfig.allowTaskclusterProxy", "d2gConfig.enableD2G", "d2gConfig.gpus", "d2gConfig.logTranslation",
-			"disableNativePayloads", "downloadsDir", "ed25519SigningKeyLocation", "headlessTasks", "instanceId",
+			"disableNativePayloads", "downloadsDir", "headlessTasks",
 			"interactivePort", "livelogExecutable", "livelogPortBase", "loopbackAudioDeviceNumber",
-			"loopbackVideoDeviceNumber", "maxMemoryUsagePercent", "minAvailableMemoryBytes", "privateIP", "region",
+			"loopbackVideoDeviceNumber", "maxMemoryUsagePercent", "minAvailableMemoryBytes",
 			"requiredDiskSpaceMegabytes", "runAfterUserCreation", "sentryProject", "shutdownMachineOnIdle",
-			"shutdownMachineOnInternalError", "taskclusterProxyExecutable", "taskclusterProxyPort", "wstAudience", "wstServerURL",
+			"shutdownMachineOnInternalError", "taskclusterProxyExecutable", "wstAudience", "wstServerURL",
 		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -135,7 +146,11 @@ func TestOfficialIsComplete(t *testing.T) {
 			own = append(own, name)
 		}
 	}
-	if diff := cmp.Diff([]string{"cancelCheckSecs", "engine", "gracePeriodSecs", "localQueue", "shutdownBudgetSecs", "stateDir"}, own); diff != "" {
+	want := []string{
+		"cancelCheckSecs", "chainOfTrust", "chainOfTrustKeysReadableByTasks", "encryptedEnvKeyLocation", "engine", "gracePeriodSecs",
+		"localQueue", "logSizeLimitMegabytes", "openpgpSigningKeyLocation", "shutdownBudgetSecs", "stateDir",
+	}
+	if diff := cmp.Diff(want, own); diff != "" {
 		t.Errorf("settings the official worker does not have (-want +got):\n%s", diff)
 	}
 }
@@ -150,8 +165,11 @@ func TestDefaults(t *testing.T) {
 			RootURL:  LocalRootURL, Capacity: 1, MaxTaskRunTime: 24 * time.Hour, StateDir: abs(t, "state"),
 			Grace: 10 * time.Second, ShutdownBudget: 20 * time.Second, CancelCheck: 29 * time.Second,
 		},
-		Features: all.Config{LiveLog: livelog.Config{Enabled: true}},
-		Engine:   "insecure", TasksDir: abs(t, "tasks"), CleanUpTaskDirs: true,
+		Features: all.Config{
+			LiveLog: livelog.Config{Enabled: true},
+			Proxy:   &taskclusterproxy.Config{Tasks: 1, Version: ReadBuild().Version, Revision: ReadBuild().Revision},
+		},
+		Engine: "insecure", TasksDir: abs(t, "tasks"), CleanUpTaskDirs: true, LogSizeLimit: 1 << 30,
 		LocalQueue: LocalQueue{Listen: "127.0.0.1:8080", DataDir: abs(t, "queue")},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -210,7 +228,7 @@ func TestIneffective(t *testing.T) {
 		"privateIP: null":                                     nil,
 		"d2gConfig: {}":                                       nil,
 		"d2gConfig: {enableD2G: true, gpus: all}":             {"d2gConfig.enableD2G"},
-		"instanceID: i-1":                                     {"instanceID"},
+		"instanceID: i-1":                                     nil,
 		"localQueue: {listen: 127.0.0.1:1}\nengine: insecure": nil,
 	} {
 		got := load(t, write(t, "c.yml", "rootURL: local\n"+text+"\n")).Ineffective
@@ -311,4 +329,26 @@ func asJSON(v any) string {
 		return err.Error()
 	}
 	return string(text)
+}
+
+// TestChainOfTrust reads the settings about certificates.
+func TestChainOfTrust(t *testing.T) {
+	t.Parallel()
+	got := load(t, write(t, "c.yml", "rootURL: local\nchainOfTrust: always\ned25519SigningKeyLocation: ed.key\nopenpgpSigningKeyLocation: /pgp.key\n"+
+		"chainOfTrustKeysReadableByTasks: true\ninstanceID: i-1\n")).Features.ChainOfTrust
+	want := chainoftrust.Config{
+		Ed25519Location: abs(t, "ed.key"), OpenPGPLocation: abs(t, "/pgp.key"), Always: true, AllowReadable: true,
+		Machine: chainoftrust.Machine{InstanceID: "i-1"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if got := Local().Features.ChainOfTrust; got.Always || got.AllowReadable || got.Ed25519Location != "" || got.OpenPGPLocation != "" {
+		t.Errorf("by default it is %+v", got)
+	}
+	for _, text := range []string{"chainOfTrust: true\n", "chainOfTrust: never\n", "ed25519SigningKeyLocation: tasks/ed.key\n", "openpgpSigningKeyLocation: tasks/pgp.key\n"} {
+		if c, err := Load(write(t, "c.yml", "rootURL: local\n"+text), nil); err == nil {
+			t.Errorf("%s was read as %+v", text, c.Features.ChainOfTrust)
+		}
+	}
 }

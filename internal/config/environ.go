@@ -82,7 +82,8 @@ func (s *sources) secretFile(variable, file string, path []string) (secret strin
 	}
 	text, err := readRegular(file, largestSecret)
 	if err != nil {
-		s.refuseVariable(variable, "names the file "+document.Quote(file)+", which "+err.Error(), "")
+		// Without its name: the secret itself may stand there by mistake.
+		s.refuseVariable(variable, "names a file that "+err.Error(), "give the path of a file that holds the secret")
 		s.refused[path[0]] = true
 		return "", false
 	}

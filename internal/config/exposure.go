@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/taskcluster/generic-worker/internal/document"
 )
@@ -22,13 +23,15 @@ func (e exposures) sentences() []string {
 }
 
 // exposures looks at who can read and change the file and those of secrets.
-func (s *sources) exposures() exposures {
+func (s *sources) exposures(set settings) exposures {
 	var found exposures
 	if s.file != nil {
 		found = append(found, exposed(s.path, s.root.holdsSecret(s.fromFile))...)
 	}
-	for _, path := range s.secretFiles {
-		found = append(found, exposed(path, true)...)
+	for _, path := range append(slices.Clone(s.secretFiles), set.Ed25519SigningKey, set.OpenPGPSigningKey) {
+		if path != "" {
+			found = append(found, exposed(path, true)...)
+		}
 	}
 	return found
 }

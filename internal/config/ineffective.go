@@ -50,9 +50,10 @@ func effective(name string) bool {
 		"provisionerId", "workerType", "workerGroup", "workerId",
 		"engine", "stateDir", "tasksDir", "cleanUpTaskDirs", "localQueue",
 		"capacity", "numberOfTasksToRun", "idleTimeoutSecs", "maxTaskRunTime",
-		"gracePeriodSecs", "shutdownBudgetSecs", "cancelCheckSecs",
+		"gracePeriodSecs", "shutdownBudgetSecs", "cancelCheckSecs", "logSizeLimitMegabytes",
 		"createObjectArtifacts", "workerTypeMetadata", "workerLocation", "instanceType",
-		"publicIP", "livelogExposePort":
+		"publicIP", "privateIP", "instanceId", "instanceID", "region", "livelogExposePort", "encryptedEnvKeyLocation", "taskclusterProxyPort",
+		"chainOfTrust", "ed25519SigningKeyLocation", "openpgpSigningKeyLocation", "chainOfTrustKeysReadableByTasks":
 		return true
 	case "disableReboots", "disableOOMProtection":
 		return true

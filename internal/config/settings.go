@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -9,7 +10,10 @@ import (
 	"time"
 
 	"github.com/taskcluster/generic-worker/features/all"
+	"github.com/taskcluster/generic-worker/features/chainoftrust"
+	"github.com/taskcluster/generic-worker/features/encryptedenv"
 	"github.com/taskcluster/generic-worker/features/livelog"
+	"github.com/taskcluster/generic-worker/features/taskclusterproxy"
 	"github.com/taskcluster/generic-worker/internal/queue"
 	"github.com/taskcluster/generic-worker/internal/worker"
 )
@@ -35,13 +39,25 @@ type settings struct {
 	GracePeriodSecs       int64          `json:"gracePeriodSecs"`
 	ShutdownBudgetSecs    int64          `json:"shutdownBudgetSecs"`
 	CancelCheckSecs       int64          `json:"cancelCheckSecs"`
+	LogSizeLimitMegabytes int64          `json:"logSizeLimitMegabytes"`
 	CreateObjectArtifacts bool           `json:"createObjectArtifacts"`
 	WorkerTypeMetadata    map[string]any `json:"workerTypeMetadata"`
 	WorkerLocation        string         `json:"workerLocation"`
 	InstanceType          string         `json:"instanceType"`
 	PublicIP              string         `json:"publicIP"`
 	EnableLiveLog         bool           `json:"enableLiveLog"`
+	EnableProxy           bool           `json:"enableTaskclusterProxy"`
+	ProxyPort             int            `json:"taskclusterProxyPort"`
 	LivelogExposePort     int            `json:"livelogExposePort"`
+	EncryptedEnvKey       string         `json:"encryptedEnvKeyLocation"`
+	ChainOfTrust          string         `json:"chainOfTrust"`
+	Ed25519SigningKey     string         `json:"ed25519SigningKeyLocation"`
+	OpenPGPSigningKey     string         `json:"openpgpSigningKeyLocation"`
+	SigningKeysReadable   bool           `json:"chainOfTrustKeysReadableByTasks"`
+	PrivateIP             string         `json:"privateIP"`
+	InstanceID            string         `json:"instanceId"`
+	RunnersInstanceID     string         `json:"instanceID"` // as worker-runner spells it
+	Region                string         `json:"region"`
 	LocalQueue            struct {
 		Listen  string `json:"listen"`
 		DataDir string `json:"dataDir"`
@@ -100,23 +116,62 @@ func (s settings) config() *Config {
 			ShutdownBudget: time.Duration(s.ShutdownBudgetSecs) * time.Second,
 			CancelCheck:    time.Duration(s.CancelCheckSecs) * time.Second,
 		},
-		Features: all.Config{LiveLog: livelog.Config{
-			Enabled:    s.EnableLiveLog,
-			PublicIP:   s.PublicIP,
-			ExposePort: s.LivelogExposePort,
-		}},
+		Features: all.Config{
+			LiveLog: livelog.Config{
+				Enabled:    s.EnableLiveLog,
+				PublicIP:   s.PublicIP,
+				ExposePort: s.LivelogExposePort,
+			},
+			EncryptedEnv: encryptedenv.Config{KeyLocation: fileOf(s.EncryptedEnvKey)},
+			ChainOfTrust: s.chainOfTrust(),
+			Proxy:        s.proxy(),
+		},
 		Engine:          s.Engine,
 		TasksDir:        absolute(s.TasksDir),
 		CleanUpTaskDirs: s.CleanUpTaskDirs,
 		Credentials: queue.Credentials{
 			ClientID: s.ClientID, AccessToken: s.AccessToken, Certificate: s.Certificate,
 		},
+		LogSizeLimit:          s.LogSizeLimitMegabytes << 20,
 		CreateObjectArtifacts: s.CreateObjectArtifacts,
 		LocalQueue: LocalQueue{
 			Listen:  s.LocalQueue.Listen,
 			DataDir: absolute(s.LocalQueue.DataDir),
 		},
 	}
+}
+
+func (s settings) chainOfTrust() chainoftrust.Config {
+	return chainoftrust.Config{
+		Ed25519Location: fileOf(s.Ed25519SigningKey),
+		OpenPGPLocation: fileOf(s.OpenPGPSigningKey),
+		Always:          s.ChainOfTrust == "always",
+		AllowReadable:   s.SigningKeysReadable,
+		Machine: chainoftrust.Machine{
+			PublicIP: s.PublicIP, PrivateIP: s.PrivateIP,
+			InstanceID: cmp.Or(s.InstanceID, s.RunnersInstanceID), InstanceType: s.InstanceType, Region: s.Region,
+		},
+	}
+}
+
+// proxy is nil if the proxy is not offered. Its root URL is known when the
+// worker starts.
+func (s settings) proxy() *taskclusterproxy.Config {
+	if !s.EnableProxy {
+		return nil
+	}
+	build := ReadBuild()
+	return &taskclusterproxy.Config{
+		Port: s.ProxyPort, Tasks: s.Capacity, Version: build.Version, Revision: build.Revision,
+	}
+}
+
+// fileOf is the absolute path of a file, and empty for none.
+func fileOf(path string) string {
+	if path == "" {
+		return ""
+	}
+	return absolute(path)
 }
 
 // metadata is what the pool's owner gave, and what is known of this worker.
