@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/taskcluster/generic-worker/cmd/generic-worker/exit"
 )
 
 const root = "../.."
@@ -38,7 +40,7 @@ func cells(page, first string) [][2]string {
 func TestReadmeHasTheExitCodes(t *testing.T) {
 	t.Parallel()
 	var want [][2]string
-	for _, e := range exitCodes() {
+	for _, e := range exit.Codes() {
 		want = append(want, [2]string{fmt.Sprint(e.Code), e.Meaning})
 	}
 	if diff := cmp.Diff(want, cells(readPage(t, root+"/README.md"), `[0-9]+`)); diff != "" {
@@ -124,7 +126,7 @@ func TestLocalQueuePageHasTheCalls(t *testing.T) {
 func byName(a, b [2]string) int { return strings.Compare(a[0], b[0]) }
 
 var (
-	listed = regexp.MustCompile(`(?m)^  ([a-z-]+) +(.*)$`)
+	listed = regexp.MustCompile(`(?m)^  ([a-z0-9-]+) +(.*)$`)
 	usage  = regexp.MustCompile(`(?m)^  generic-worker (.*?)( \[flags\])?$`)
 )
 
@@ -143,7 +145,7 @@ func helped(t *testing.T, path ...string) [][2]string {
 		inner := append(path[:len(path):len(path)], name)
 		switch name {
 		case "help":
-		case "task":
+		case "task", "bundle", "keys":
 			rows = append(rows, helped(t, inner...)...)
 		case "completion": // has one command for each shell
 			rows = append(rows, [2]string{"`completion`", short})
@@ -180,7 +182,7 @@ const quickExit = "GORACE=atexit_sleep_ms=0"
 //	<!-- kept running -->     for a worker, which is there until the end of the page
 func TestPagesAreRun(t *testing.T) {
 	t.Parallel()
-	for _, tool := range []string{"sh", "curl"} {
+	for _, tool := range []string{"sh", "curl", "openssl", "gpg"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			if os.Getenv("GW_REQUIRE_TOOLS") != "" {
 				t.Fatalf("%s is required here: install it", tool)

@@ -9,6 +9,11 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"github.com/taskcluster/generic-worker/cmd/generic-worker/chain"
+	"github.com/taskcluster/generic-worker/cmd/generic-worker/child"
+	"github.com/taskcluster/generic-worker/cmd/generic-worker/exit"
+	"github.com/taskcluster/generic-worker/cmd/generic-worker/keys"
 )
 
 func main() {
@@ -23,23 +28,24 @@ func execute(ctx context.Context, args []string) int {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(runCommand(), taskCommand(), validateCommand(), showPayloadSchemaCommand(), showConfigSchemaCommand(),
-		statusCommand(), explainCommand(), versionCommand())
+	root.AddCommand(runCommand(), taskCommand(), validateCommand(), showPayloadSchemaCommand(), showConfigSchemaCommand(), showPolicySchemaCommand(),
+		statusCommand(), explainCommand(), keys.Group(), keys.NewEd25519KeyPair(), keys.NewOpenPGPKeyPair(), keys.EncryptEnv(),
+		chain.VerifyCot(address), chain.Bundle(address), versionCommand(), child.Command(os.Exit))
 	setVersion(root)
 	root.SetArgs(args)
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return exit(exitUsage, "%w; see %s --help", err, c.CommandPath())
+		return exit.Errorf(exit.Usage, "%w; see %s --help", err, c.CommandPath())
 	})
 	command, err := root.ExecuteContextC(ctx)
 	if err == nil {
-		return exitDone
+		return exit.Done
 	}
-	coded, ok := errors.AsType[*exitError](err)
+	coded, ok := errors.AsType[*exit.Error](err)
 	if !ok {
-		coded = &exitError{code: exitUsage, err: fmt.Errorf("%w; see %s --help", err, command.CommandPath())}
+		coded = &exit.Error{Code: exit.Usage, Err: fmt.Errorf("%w; see %s --help", err, command.CommandPath())}
 	}
 	if text := coded.Error(); text != "" {
 		fmt.Fprintln(os.Stderr, "generic-worker: "+text)
 	}
-	return coded.code
+	return coded.Code
 }

@@ -9,6 +9,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/taskcluster/generic-worker/cmd/generic-worker/trust"
 	"github.com/taskcluster/generic-worker/internal/task"
 )
 
@@ -21,6 +22,8 @@ type report struct {
 	Phases     []phase       `json:"phases"`
 	Directory  string        `json:"directory"`
 	Artifacts  []artifactRow `json:"artifacts"`
+	// Certificate is nil for a task that did not ask for one.
+	Certificate *trust.Certified `json:"certificate,omitempty"`
 }
 
 type phase struct {
@@ -76,7 +79,10 @@ func (r report) print(out io.Writer) error {
 	if len(r.Artifacts) > 0 {
 		fmt.Fprintf(w, "\nartifacts are in %s\n", r.Directory)
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil || r.Certificate == nil {
+		return err
+	}
+	return r.Certificate.Print(out)
 }
 
 // writeJSON prints a value for machines: indented, one newline at the end.

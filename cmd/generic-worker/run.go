@@ -11,10 +11,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/taskcluster/generic-worker/cmd/generic-worker/exit"
+	"github.com/taskcluster/generic-worker/cmd/generic-worker/site"
 	"github.com/taskcluster/generic-worker/internal/config"
 	"github.com/taskcluster/generic-worker/internal/worker"
 	"github.com/taskcluster/generic-worker/payload"
 	"github.com/taskcluster/generic-worker/platform"
+	"github.com/taskcluster/generic-worker/process/harden"
 )
 
 func runCommand() *cobra.Command {
@@ -26,15 +29,25 @@ func runCommand() *cobra.Command {
 			"With rootURL: local the queue is inside this process, and is served to other programs at localQueue.listen.",
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			log := newLogger(slog.LevelInfo)
+			closeToTasks(log)
 			cfg, err := loadConfig(file)
 			if err != nil {
 				return err
 			}
-			return runWorker(c.Context(), cfg, file)
+			return runWorker(c.Context(), cfg, file, log)
 		},
 	}
 	c.Flags().StringVar(&file, "config", "generic-worker.config", "configuration file, YAML or JSON")
 	return c
+}
+
+// closeToTasks keeps tasks that run as the worker's user from reading the worker. Where
+// that is not possible is for the operator to know.
+func closeToTasks(log *slog.Logger) {
+	if err := harden.Self(); err != nil {
+		log.Warn("tasks of the worker's own user can look into the worker", "error", err)
+	}
 }
 
 // loadConfig reads a configuration; its errors carry the exit code.
@@ -47,8 +60,7 @@ func loadConfig(file string) (*config.Config, error) {
 }
 
 // runWorker is `generic-worker run`: from the configuration to the exit code.
-func runWorker(ctx context.Context, cfg *config.Config, file string) error {
-	log := newLogger(slog.LevelInfo)
+func runWorker(ctx context.Context, cfg *config.Config, file string, log *slog.Logger) error {
 	for _, warning := range cfg.Warnings {
 		log.Warn(warning)
 	}
@@ -64,37 +76,45 @@ func runWorker(ctx context.Context, cfg *config.Config, file string) error {
 	ctx, drain, end := withSignals(ctx, log)
 	defer end()
 	rotated := config.Rotate(file, os.Environ(), cfg.Credentials, log)
-	site, err := openSite(ctx, cfg, rotated, log)
+	place, err := site.Open(ctx, cfg, rotated, log)
 	if err != nil {
-		return busyOr(exitUnfit, err)
+		return busyOr(exit.Unfit, err)
 	}
-	defer site.close()
-	defer context.AfterFunc(drain, site.endPolls)()
-	log.Info("claiming tasks", "rootURL", site.rootURL, "taskQueueId", cfg.Worker.Identity.TaskQueueID, "capacity", cfg.Worker.Capacity)
+	defer place.Close()
+	defer context.AfterFunc(drain, place.EndPolls)()
+	log.Info("claiming tasks", "rootURL", place.RootURL, "taskQueueId", cfg.Worker.Identity.TaskQueueID, "capacity", cfg.Worker.Capacity)
 	defer time.AfterFunc(breath, settleIn).Stop()
-	stop, err := site.worker.Run(ctx, drain)
+	stop, err := place.Worker.Run(ctx, drain)
 	return stopExit(stop, err)
 }
 
 // lockState makes the worker's state directory and takes it.
 func lockState(dir string) (release func() error, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, exit(exitUnfit, "cannot make the state directory; check stateDir in the configuration: %w", err)
+		return nil, exit.Errorf(exit.Unfit, "cannot make the state directory; check stateDir in the configuration: %w", err)
 	}
 	release, err = platform.Lock(dir)
-	return release, busyOr(exitUnfit, err)
+	return release, busyOr(exit.Unfit, err)
+}
+
+// codeOr gives an error that has no exit code the given one.
+func codeOr(code int, err error) error {
+	if coded, ok := errors.AsType[*exit.Error](err); ok {
+		return coded
+	}
+	return exit.Errorf(code, "%w", err)
 }
 
 // busyOr gives an error the exit code of a directory that another worker has,
-// or else the given one.
+// or else its own, or else the given one.
 func busyOr(code int, err error) error {
 	if err == nil {
 		return nil
 	}
 	if _, busy := errors.AsType[*platform.LockedError](err); busy {
-		code = exitDirectoryIsBusy
+		code = exit.DirectoryIsBusy
 	}
-	return exit(code, "%w", err)
+	return codeOr(code, err)
 }
 
 // breath is how long after the start the first claim is on its way.
@@ -113,13 +133,13 @@ func stopExit(stop worker.Stop, err error) error {
 	case worker.TasksDone:
 		return nil
 	case worker.Idle:
-		return &exitError{code: exitIdle, err: errSilent}
+		return &exit.Error{Code: exit.Idle, Err: exit.ErrSilent}
 	case worker.Drained:
-		return &exitError{code: exitInterrupted, err: errSilent}
+		return &exit.Error{Code: exit.Interrupted, Err: exit.ErrSilent}
 	case worker.Aborted:
-		return &exitError{code: exitTerminated, err: errSilent}
+		return &exit.Error{Code: exit.Terminated, Err: exit.ErrSilent}
 	}
-	return exit(exitUnfit, "the worker stops: %w", err)
+	return exit.Errorf(exit.Unfit, "the worker stops: %w", err)
 }
 
 // newLogger writes the operator's log to standard error.

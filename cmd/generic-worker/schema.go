@@ -16,6 +16,10 @@ func showConfigSchemaCommand() *cobra.Command {
 	return showSchema("show-config-schema", "Print the JSON schema of the configuration file", schemas.Config)
 }
 
+func showPolicySchemaCommand() *cobra.Command {
+	return showSchema("show-policy-schema", "Print the JSON schema of policies for verify-cot", schemas.ChainPolicy)
+}
+
 func showSchema(name, short string, schema []byte) *cobra.Command {
 	return &cobra.Command{
 		Use:   name,

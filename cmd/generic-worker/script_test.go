@@ -18,7 +18,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"generic-worker": main, "noted": noted})
+	testscript.Main(m, map[string]func(){"generic-worker": main, "noted": noted, "loudly": loudly, "confess": confess})
 }
 
 // noted is generic-worker in the background of a story: its first argument is

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/taskcluster/generic-worker/cmd/generic-worker/exit"
 	"github.com/taskcluster/generic-worker/internal/config"
 	"github.com/taskcluster/generic-worker/internal/worker"
 	"github.com/taskcluster/generic-worker/platform"
@@ -40,7 +41,7 @@ func statusCommand() *cobra.Command {
 			}
 			status, err := readStatus(dir)
 			if err != nil {
-				return exit(exitStatusUnread, "%w", err)
+				return exit.Errorf(exit.StatusUnread, "%w", err)
 			}
 			if asJSON {
 				return writeJSON(c.OutOrStdout(), status)

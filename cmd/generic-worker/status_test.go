@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/taskcluster/generic-worker/cmd/generic-worker/exit"
 	"github.com/taskcluster/generic-worker/platform"
 )
 
@@ -44,7 +45,7 @@ func TestStatus(t *testing.T) {
 		}
 		text, code := output(t, statusCommand(), "--config", config, "--json")
 		var got map[string]any
-		if err := json.Unmarshal([]byte(text), &got); err != nil || code != exitDone {
+		if err := json.Unmarshal([]byte(text), &got); err != nil || code != exit.Done {
 			t.Fatalf("%v, exit code %d: %s", err, code, text)
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -53,7 +54,7 @@ func TestStatus(t *testing.T) {
 		text, code = output(t, statusCommand(), "--config", config)
 		plain := strings.Join(strings.Fields(text), " ")
 		for _, line := range lines {
-			if !strings.Contains(plain, line) || code != exitDone {
+			if !strings.Contains(plain, line) || code != exit.Done {
 				t.Errorf("exit code %d, no %q in:\n%s", code, line, text)
 			}
 		}
@@ -66,10 +67,10 @@ func TestStatusUnreadable(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "tasks-resolved-count.txt"), []byte("many"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if text, code := output(t, statusCommand(), "--config", config); code != exitStatusUnread || !strings.Contains(text, "tasks-resolved-count.txt") {
+	if text, code := output(t, statusCommand(), "--config", config); code != exit.StatusUnread || !strings.Contains(text, "tasks-resolved-count.txt") {
 		t.Errorf("exit code %d: %s", code, text)
 	}
-	if text, code := output(t, statusCommand(), "--config", filepath.Join(dir, "none.yml")); code != exitUsage || !strings.Contains(text, "none.yml") {
+	if text, code := output(t, statusCommand(), "--config", filepath.Join(dir, "none.yml")); code != exit.Usage || !strings.Contains(text, "none.yml") {
 		t.Errorf("exit code %d: %s", code, text)
 	}
 }
@@ -79,7 +80,7 @@ func TestStatusWithoutConfiguration(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
 	text, code := output(t, statusCommand())
-	if code != exitDone || !strings.Contains(text, "not at work") {
+	if code != exit.Done || !strings.Contains(text, "not at work") {
 		t.Errorf("exit code %d: %s", code, text)
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {

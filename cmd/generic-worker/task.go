@@ -15,12 +15,12 @@ import (
 	tcclient "github.com/taskcluster/taskcluster/v44/clients/client-go"
 	"github.com/taskcluster/taskcluster/v44/clients/client-go/tcqueue"
 
+	"github.com/taskcluster/generic-worker/cmd/generic-worker/exit"
 	"github.com/taskcluster/generic-worker/internal/config"
 	"github.com/taskcluster/generic-worker/internal/document"
 	"github.com/taskcluster/generic-worker/internal/queue"
 	"github.com/taskcluster/generic-worker/internal/queue/local"
 	"github.com/taskcluster/generic-worker/internal/taskfile"
-	"github.com/taskcluster/generic-worker/internal/terminal"
 )
 
 func taskCommand() *cobra.Command {
@@ -28,11 +28,11 @@ func taskCommand() *cobra.Command {
 		Use:   "task",
 		Short: "Run a task here, or create, watch and cancel tasks of a queue",
 		Long: "Run a task here, or create, watch and cancel tasks of a queue.\n" +
-			"All but run speak to the queue of --config, or else to the deployment named by TASKCLUSTER_ROOT_URL,\n" +
+			"All but run and new-id speak to the queue of --config, or else to the deployment named by TASKCLUSTER_ROOT_URL,\n" +
 			"TASKCLUSTER_CLIENT_ID, TASKCLUSTER_ACCESS_TOKEN and TASKCLUSTER_CERTIFICATE.",
 		Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(taskRunCommand(), taskCreateCommand(), taskListCommand(), taskShowCommand(), taskLogCommand(), taskCancelCommand())
+	c.AddCommand(taskRunCommand(), taskCreateCommand(), taskNewIDCommand(), taskListCommand(), taskShowCommand(), taskLogCommand(), taskCancelCommand())
 	return c
 }
 
@@ -60,7 +60,7 @@ func (r *remote) flags(c *cobra.Command) {
 
 // client connects to the queue.
 func (r *remote) client() (*queue.Client, error) {
-	rootURL, credentials, err := r.address()
+	rootURL, credentials, err := address(r.configFile)
 	if err != nil {
 		return nil, err
 	}
@@ -70,11 +70,13 @@ func (r *remote) client() (*queue.Client, error) {
 	}, nil
 }
 
-func (r *remote) address() (string, queue.Credentials, error) {
-	if r.configFile == "" {
+// address returns the queue of a configuration, or that of the environment
+// without a file, and credentials for it.
+func address(configFile string) (string, queue.Credentials, error) {
+	if configFile == "" {
 		return addressFromEnvironment()
 	}
-	cfg, err := loadConfig(r.configFile)
+	cfg, err := loadConfig(configFile)
 	if err != nil {
 		return "", queue.Credentials{}, err
 	}
@@ -83,7 +85,7 @@ func (r *remote) address() (string, queue.Credentials, error) {
 	}
 	credentials, err := local.ReadCredentials(cfg.LocalQueue.DataDir)
 	if err != nil {
-		return "", credentials, exit(exitRefused, "cannot read the local queue's credentials; start it with generic-worker run --config %s: %w", r.configFile, err)
+		return "", credentials, exit.Errorf(exit.Refused, "cannot read the local queue's credentials; start it with generic-worker run --config %s: %w", configFile, err)
 	}
 	return "http://" + cfg.LocalQueue.Listen, credentials, nil
 }
@@ -92,7 +94,7 @@ func addressFromEnvironment() (string, queue.Credentials, error) {
 	given := tcclient.CredentialsFromEnvVars()
 	rootURL := tcclient.RootURLFromEnvVars()
 	if rootURL == "" {
-		return "", queue.Credentials{}, exit(exitUsage, "which queue? give --config FILE, or set TASKCLUSTER_ROOT_URL")
+		return "", queue.Credentials{}, exit.Errorf(exit.Usage, "which queue? give --config FILE, or set TASKCLUSTER_ROOT_URL")
 	}
 	return rootURL, queue.Credentials{
 		ClientID: given.ClientID, AccessToken: queue.Secret(given.AccessToken), Certificate: queue.Secret(given.Certificate),
@@ -105,25 +107,40 @@ func refused(err error) error {
 		return nil
 	}
 	if errors.Is(err, queue.ErrUnavailable) {
-		return exit(exitUnavailable, "%w; is the queue running, and is its address right?", err)
+		return exit.Errorf(exit.Unavailable, "%w; is the queue running, and is its address right?", err)
 	}
-	return exit(exitRefused, "%w", err)
+	return exit.Errorf(exit.Refused, "%w", err)
 }
 
 // loadTask reads a task file; its errors carry the exit code.
 func loadTask(path string, check func(*document.Document) error) (taskfile.Task, error) {
 	t, err := taskfile.Load(path, time.Now(), check)
 	if _, malformed := errors.AsType[document.Problems](err); malformed {
-		return t, exit(exitMalformed, "the task is malformed; mend it and try again:\n%w", err)
+		return t, exit.Errorf(exit.Malformed, "the task is malformed; mend it and try again:\n%w", err)
 	}
 	if err != nil {
-		return t, exit(exitUsage, "%w", err)
+		return t, exit.Errorf(exit.Usage, "%w", err)
 	}
 	return t, nil
 }
 
+func taskNewIDCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "new-id",
+		Short: "Print an id for a task that is yet to be created",
+		Long: "Print an id for a task that is yet to be created: for task create --task-id and task run --task-id, when something in\n" +
+			"the task depends on its id, such as variables from encrypt-env.",
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintln(c.OutOrStdout(), taskfile.NewID())
+			return err
+		},
+	}
+}
+
 func taskCreateCommand() *cobra.Command {
 	r := &remote{}
+	id := ""
 	c := &cobra.Command{
 		Use:   "create FILE",
 		Short: "Create the task of a file and print its id",
@@ -133,6 +150,7 @@ func taskCreateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			definition.ID = id
 			taskID, body, err := definition.Encode()
 			if err != nil {
 				return err
@@ -149,19 +167,20 @@ func taskCreateCommand() *cobra.Command {
 		}),
 	}
 	r.flags(c)
+	c.Flags().StringVar(&id, "task-id", "", "id that the task gets, of task new-id (default: a new one)")
 	return c
 }
 
 func taskListCommand() *cobra.Command {
 	r := &remote{}
 	c := &cobra.Command{
-		Use:   "list TASK_GROUP_ID",
-		Short: "List the tasks of a task group",
-		Args:  cobra.ExactArgs(1),
+		Use:   "list [TASK_GROUP_ID]",
+		Short: "List the tasks of a task group, or the latest of an embedded queue",
+		Args:  cobra.MatchAll(cobra.MaximumNArgs(1), taskIDs),
 		RunE: r.run(func(c *cobra.Command, client *queue.Client, args []string) error {
-			tasks, err := client.TaskGroup(c.Context(), args[0])
+			tasks, err := list(c.Context(), client, args)
 			if err != nil {
-				return refused(err)
+				return err
 			}
 			if r.asJSON {
 				return writeJSON(c.OutOrStdout(), tasks)
@@ -175,6 +194,29 @@ func taskListCommand() *cobra.Command {
 	}
 	r.flags(c)
 	return c
+}
+
+// list returns the tasks of the group that is named, if one is.
+func list(ctx context.Context, client *queue.Client, groups []string) ([]tcqueue.TaskStatusStructure, error) {
+	if len(groups) > 0 {
+		tasks, err := client.TaskGroup(ctx, groups[0])
+		return tasks, refused(err)
+	}
+	tasks, err := client.RecentTasks(ctx)
+	if errors.Is(err, queue.ErrNotFound) {
+		return nil, exit.Errorf(exit.Usage, "this queue lists no tasks without their task group; name one: task list TASK_GROUP_ID")
+	}
+	return tasks, refused(err)
+}
+
+// taskIDs checks arguments that are ids of tasks or of task groups.
+func taskIDs(_ *cobra.Command, args []string) error {
+	for _, arg := range args {
+		if err := taskfile.CheckID(arg); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // describe is a task's state, with the reason of its last run if there is one.
@@ -192,7 +234,7 @@ func taskShowCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "show TASK_ID",
 		Short: "Show a task's runs and artifacts",
-		Args:  cobra.ExactArgs(1),
+		Args:  cobra.MatchAll(cobra.ExactArgs(1), taskIDs),
 		RunE: r.run(func(c *cobra.Command, client *queue.Client, args []string) error {
 			shown, err := lookUp(c.Context(), client, args[0])
 			if err != nil {
@@ -244,45 +286,12 @@ func (s shownTask) print(out io.Writer) error {
 // longestWait bounds how long a person waits for a queue that does not answer.
 const longestWait = 15 * time.Second
 
-// longestSilence is how long a task may print nothing before its log is
-// considered broken off.
-const longestSilence = 24 * time.Hour
-
-func taskLogCommand() *cobra.Command {
-	r := &remote{}
-	raw := false
-	c := &cobra.Command{
-		Use:   "log TASK_ID",
-		Short: "Show a task's log, following it while the task runs",
-		Args:  cobra.ExactArgs(1),
-		RunE: r.run(func(c *cobra.Command, client *queue.Client, args []string) error {
-			client.Limits.Idle = longestSilence
-			content, err := client.OpenArtifact(c.Context(), args[0], -1, "public/logs/live.log")
-			if err != nil {
-				return refused(err)
-			}
-			defer content.Close()
-			out := c.OutOrStdout()
-			if !raw && terminal.Is(out) {
-				out = &terminal.Visible{To: out}
-			}
-			if _, err := io.Copy(out, content); err != nil {
-				return exit(exitUnavailable, "the log broke off: %w", err)
-			}
-			return nil
-		}),
-	}
-	c.Flags().StringVar(&r.configFile, "config", "", "worker configuration whose queue and credentials to use")
-	c.Flags().BoolVar(&raw, "raw", false, "show control sequences of the log as they are, also on a terminal")
-	return c
-}
-
 func taskCancelCommand() *cobra.Command {
 	r := &remote{}
 	c := &cobra.Command{
 		Use:   "cancel TASK_ID...",
 		Short: "Cancel tasks; a running one is stopped by its worker",
-		Args:  cobra.MinimumNArgs(1),
+		Args:  cobra.MatchAll(cobra.MinimumNArgs(1), taskIDs),
 		RunE: r.run(func(c *cobra.Command, client *queue.Client, args []string) error {
 			var states []string
 			for _, taskID := range args {

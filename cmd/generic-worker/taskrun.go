@@ -9,6 +9,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/taskcluster/generic-worker/cmd/generic-worker/exit"
+	"github.com/taskcluster/generic-worker/cmd/generic-worker/site"
+	"github.com/taskcluster/generic-worker/cmd/generic-worker/trust"
+	"github.com/taskcluster/generic-worker/cot"
 	"github.com/taskcluster/generic-worker/internal/artifact/savedir"
 	"github.com/taskcluster/generic-worker/internal/config"
 	"github.com/taskcluster/generic-worker/internal/queue"
@@ -22,10 +26,13 @@ import (
 // artifacts, with a queue and a worker that live for just as long.
 type localRun struct {
 	file         string
+	taskID       string
 	artifactsDir string
+	keyFile      string
 	asJSON       bool
 	raw          bool
 	verbose      bool
+	keys         cot.Signer // that exist only for this task
 	stdout       io.Writer
 	stderr       io.Writer
 }
@@ -43,6 +50,8 @@ func taskRunCommand() *cobra.Command {
 			return r.run(c.Context())
 		},
 	}
+	c.Flags().StringVar(&r.taskID, "task-id", "", "id that the task gets, of task new-id (default: a new one)")
+	c.Flags().StringVar(&r.keyFile, "encrypted-env-key", "", "file with the private OpenPGP key that encryptedEnv of the task is encrypted to")
 	c.Flags().StringVar(&r.artifactsDir, "artifacts", "artifacts", "directory in which each task gets a directory for its artifacts")
 	c.Flags().BoolVar(&r.asJSON, "json", false, "print the summary as JSON on standard output, and the log on standard error")
 	c.Flags().BoolVar(&r.raw, "raw", false, "show control sequences of the log as they are, also on a terminal")
@@ -51,39 +60,47 @@ func taskRunCommand() *cobra.Command {
 }
 
 func (r *localRun) run(ctx context.Context) error {
-	definition, err := loadTask(r.file, taskfile.Check)
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(r.artifactsDir, 0o777); err != nil {
-		return exit(exitUsage, "cannot make the directory for artifacts; name another with --artifacts: %w", err)
-	}
 	level := slog.LevelError
 	if r.verbose {
 		level = slog.LevelInfo
 	}
 	log := newLogger(level)
+	closeToTasks(log)
+	definition, err := loadTask(r.file, taskfile.Check)
+	if err != nil {
+		return err
+	}
+	definition.ID = r.taskID
+	if err := os.MkdirAll(r.artifactsDir, 0o777); err != nil {
+		return exit.Errorf(exit.Usage, "cannot make the directory for artifacts; name another with --artifacts: %w", err)
+	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		cache = os.TempDir()
 	}
 	dir, release, err := platform.Scratch(ctx, filepath.Join(cache, "generic-worker", "runs"), log)
 	if err != nil {
-		return exit(exitTaskInternal, "%w", err)
+		return exit.Errorf(exit.TaskInternal, "%w", err)
 	}
 	defer release()
 	ctx, drain, end := withSignals(ctx, log)
 	defer end()
-	site, err := openSite(ctx, localConfig(dir, definition.TaskQueueID()), nil, log)
-	if err != nil {
-		return exit(exitTaskInternal, "%w", err)
+	cfg := localConfig(dir, definition.TaskQueueID())
+	cfg.Features.EncryptedEnv.KeyLocation = r.keyFile
+	if cfg.Features.ChainOfTrust, err = trust.ThrowAwayKeys(); err != nil {
+		return exit.Errorf(exit.TaskInternal, "%w", err)
 	}
-	defer site.close()
-	summary, err := r.execute(ctx, drain, site, definition)
+	r.keys = cfg.Features.ChainOfTrust.Keys
+	place, err := site.Open(ctx, cfg, nil, log)
+	if err != nil {
+		return codeOr(exit.TaskInternal, err)
+	}
+	defer place.Close()
+	summary, err := r.execute(ctx, drain, place, definition)
 	if err != nil {
 		return err
 	}
-	return r.deliver(context.WithoutCancel(ctx), site.people, summary)
+	return r.deliver(context.WithoutCancel(ctx), place.People, summary)
 }
 
 // localConfig is a worker for one task, everything of it in one directory.
@@ -99,30 +116,30 @@ func localConfig(dir, taskQueueID string) *config.Config {
 
 // execute creates the task and works until the queue calls it resolved, which
 // takes several runs if the task is retried.
-func (r *localRun) execute(ctx, drain context.Context, site *site, definition taskfile.Task) (task.Summary, error) {
+func (r *localRun) execute(ctx, drain context.Context, place *site.Site, definition taskfile.Task) (task.Summary, error) {
 	taskID, body, err := definition.Encode()
 	if err != nil {
 		return task.Summary{}, err
 	}
-	if _, err := site.people.CreateTask(ctx, taskID, body); err != nil {
-		return task.Summary{}, exit(exitMalformed, "the queue does not take the task: %w", err)
+	if _, err := place.People.CreateTask(ctx, taskID, body); err != nil {
+		return task.Summary{}, exit.Errorf(exit.Malformed, "the queue does not take the task: %w", err)
 	}
 	drain, done := context.WithCancel(drain)
 	defer done()
 	var last task.Summary
-	site.worker.Resolved = func(s task.Summary) {
+	place.Worker.Resolved = func(s task.Summary) {
 		last = s
-		status, err := site.people.Status(context.WithoutCancel(ctx), taskID)
+		status, err := place.People.Status(context.WithoutCancel(ctx), taskID)
 		if err != nil || (status.State != "pending" && status.State != "running") {
 			done()
 		}
 	}
-	site.worker.Runs.Echo = r.logOutput()
-	if _, err := site.worker.Run(ctx, drain); err != nil {
-		return last, exit(exitTaskInternal, "the worker stopped: %w", err)
+	place.Worker.Runs.Echo = r.logOutput()
+	if _, err := place.Worker.Run(ctx, drain); err != nil {
+		return last, exit.Errorf(exit.TaskInternal, "the worker stopped: %w", err)
 	}
 	if last.TaskID == "" {
-		return last, exit(exitTaskShutdown, "stopped before the task was started")
+		return last, exit.Errorf(exit.TaskShutdown, "stopped before the task was started")
 	}
 	return last, nil
 }
@@ -144,19 +161,22 @@ func (r *localRun) deliver(ctx context.Context, client *queue.Client, s task.Sum
 	dir := filepath.Join(r.artifactsDir, s.TaskID)
 	paths, err := savedir.Dir{From: client, TaskID: s.TaskID, RunID: s.RunID, Path: dir}.SaveAll(ctx, s.Artifacts)
 	if err != nil {
-		return exit(exitTaskInternal, "%w", err)
+		return exit.Errorf(exit.TaskInternal, "%w", err)
 	}
 	report := newReport(s, dir, paths)
+	if report.Certificate, err = trust.Verify(r.keys, s, dir); err != nil {
+		return exit.Errorf(exit.TaskInternal, "%w", err)
+	}
 	if r.asJSON {
 		err = writeJSON(r.stdout, report)
 	} else {
 		err = report.print(r.stdout)
 	}
 	if err != nil {
-		return exit(exitTaskInternal, "cannot show the summary of a task that ended as %v: %w", s.Resolution, err)
+		return exit.Errorf(exit.TaskInternal, "cannot show the summary of a task that ended as %v: %w", s.Resolution, err)
 	}
-	if code := resolutionExit(s.Resolution); code != exitDone {
-		return &exitError{code: code, err: errSilent}
+	if code := exit.Of(s.Resolution); code != exit.Done {
+		return &exit.Error{Code: code, Err: exit.ErrSilent}
 	}
 	return nil
 }

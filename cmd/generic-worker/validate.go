@@ -1,14 +1,18 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
+	"github.com/taskcluster/generic-worker/cmd/generic-worker/exit"
+	"github.com/taskcluster/generic-worker/cot/policy"
 	"github.com/taskcluster/generic-worker/internal/config"
 	"github.com/taskcluster/generic-worker/internal/document"
 	"github.com/taskcluster/generic-worker/internal/taskfile"
@@ -20,6 +24,7 @@ const (
 	kindTask    = "task"
 	kindPayload = "payload"
 	kindConfig  = "config"
+	kindPolicy  = "policy"
 )
 
 // validation is what is to be said about one file.
@@ -49,37 +54,38 @@ func validateCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "validate FILE...",
-		Short: "Find everything that is wrong with tasks, payloads or configurations",
+		Short: "Find everything that is wrong with tasks, payloads, configurations or policies",
 		Long: "Find everything that is wrong with files (YAML or JSON, - for standard input).\n" +
-			"A file with a payload in it is a task, one with a command is a payload, and any other is a configuration, which\n" +
-			"is read together with the environment. The exit code is that of the first file with a problem: 10 for a task or\n" +
-			"payload; 64 for a configuration, or a file, that cannot be read; 73 for a configuration with values that are not valid.",
+			"A file with a payload in it is a task, one with a command is a payload, one with a profile is the policy of a chain\n" +
+			"of trust, and any other is a configuration, which is read together with the environment. The exit code is that of\n" +
+			"the first file with a problem: 10 for a task or payload; 64 for a configuration, or a file, that cannot be read; 73\n" +
+			"for a policy, and for a configuration with values that are not valid.",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, files []string) error {
 			switch kind {
-			case "", kindTask, kindPayload, kindConfig:
+			case "", kindTask, kindPayload, kindConfig, kindPolicy:
 			default:
-				return exit(exitUsage, "--as %s is not possible; write task, payload or config", kind)
+				return exit.Errorf(exit.Usage, "--as %s is not possible; write task, payload, config or policy", kind)
 			}
 			results := make([]validation, len(files))
 			for i, file := range files {
-				results[i] = validate(file, kind)
+				results[i] = validate(c.Context(), file, kind)
 			}
 			return showValidations(c.OutOrStdout(), results, asJSON)
 		},
 	}
-	c.Flags().StringVar(&kind, "as", "", "what the files are: task, payload or config (default: by their content)")
+	c.Flags().StringVar(&kind, "as", "", "what the files are: task, payload, config or policy (default: by their content)")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
 }
 
-func validate(file, kind string) validation {
+func validate(ctx context.Context, file, kind string) validation {
 	v := validation{File: file, Kind: kind}
-	err := v.check()
+	err := v.check(ctx)
 	if problems, ok := errors.AsType[document.Problems](err); ok {
 		v.text = problems
 	} else if err != nil {
-		v.code, v.text = exitUsage, document.Problems{{Name: file, What: withoutPath(err).Error()}}
+		v.code, v.text = exit.Usage, document.Problems{{Name: file, What: withoutPath(err).Error()}}
 	}
 	v.Valid = len(v.text) == 0
 	v.Problems = make([]problemRow, len(v.text))
@@ -99,7 +105,7 @@ func withoutPath(err error) error {
 
 // check returns document.Problems for what is wrong with the file's content, and
 // notes the exit code for them.
-func (v *validation) check() error {
+func (v *validation) check(ctx context.Context) error {
 	if v.Kind == kindConfig {
 		return v.checkConfig()
 	}
@@ -108,10 +114,10 @@ func (v *validation) check() error {
 		return err
 	}
 	doc, err := document.Parse(v.File, data)
-	v.code = exitMalformed
+	v.code = exit.Malformed
 	if err != nil {
 		if v.Kind == "" {
-			v.code = exitUsage // of what it could be, a configuration
+			v.code = exit.Usage // of what it could be, a configuration
 		}
 		return err
 	}
@@ -123,6 +129,10 @@ func (v *validation) check() error {
 		return taskfile.Check(doc)
 	case kindPayload:
 		_, err := payload.ParseDocument(doc)
+		return err
+	case kindPolicy:
+		v.code = exit.InvalidConfig
+		_, err := policy.Read(ctx, doc, filepath.Dir(v.File))
 		return err
 	}
 	return v.checkConfig()
@@ -136,6 +146,9 @@ func kindOf(content any) string {
 	}
 	if _, ok := members["command"]; ok {
 		return kindPayload
+	}
+	if _, ok := members["profile"]; ok {
+		return kindPolicy
 	}
 	return kindConfig
 }
@@ -160,27 +173,27 @@ func (v *validation) checkConfig() error {
 func faultExit(fault config.Fault) int {
 	switch fault {
 	case config.Invalid:
-		return exitInvalidConfig
+		return exit.InvalidConfig
 	case config.Exposed:
-		return exitConfigExposed
+		return exit.ConfigExposed
 	}
-	return exitUsage
+	return exit.Usage
 }
 
 // configExit gives an error of config.Load its exit code.
 func configExit(err error) error {
 	fault, ok := errors.AsType[*config.Error](err)
 	if !ok {
-		return exit(exitUsage, "cannot read the configuration: %w", err)
+		return exit.Errorf(exit.Usage, "cannot read the configuration: %w", err)
 	}
-	return exit(faultExit(fault.Fault), "the configuration cannot be used:\n%w", err)
+	return exit.Errorf(faultExit(fault.Fault), "the configuration cannot be used:\n%w", err)
 }
 
 // showValidations prints what was found, and returns the exit code as an error.
 func showValidations(out io.Writer, results []validation, asJSON bool) error {
-	code := exitDone
+	code := exit.Done
 	for _, v := range results {
-		if !v.Valid && code == exitDone {
+		if !v.Valid && code == exit.Done {
 			code = v.code
 		}
 	}
@@ -193,10 +206,10 @@ func showValidations(out io.Writer, results []validation, asJSON bool) error {
 			v.print(out)
 		}
 	}
-	if code == exitDone {
+	if code == exit.Done {
 		return nil
 	}
-	return &exitError{code: code, err: errSilent}
+	return &exit.Error{Code: code, Err: exit.ErrSilent}
 }
 
 func (v validation) print(out io.Writer) {

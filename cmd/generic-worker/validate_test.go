@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
 
+	"github.com/taskcluster/generic-worker/cmd/generic-worker/exit"
 	"github.com/taskcluster/generic-worker/schemas"
 )
 
@@ -23,13 +24,13 @@ func output(t *testing.T, c *cobra.Command, args ...string) (text string, code i
 	c.SetArgs(args)
 	c.SilenceErrors, c.SilenceUsage = true, true
 	if err := c.ExecuteContext(t.Context()); err != nil {
-		coded, ok := errors.AsType[*exitError](err)
+		coded, ok := errors.AsType[*exit.Error](err)
 		if !ok {
 			t.Fatalf("%v: an error without an exit code: %v", args, err)
 		}
-		return out.String() + coded.Error(), coded.code
+		return out.String() + coded.Error(), coded.Code
 	}
-	return out.String(), exitDone
+	return out.String(), exit.Done
 }
 
 // writeFiles writes files only their owner can read, and returns their directory.
@@ -52,7 +53,7 @@ func TestValidate(t *testing.T) {
 		"payload.yml": "command: []\nmaxRunTime: 0\n",
 		"typo.yml":    "rootURL: local\ncapacty: 2\n",
 		"value.yml":   "rootURL: local\ncapacity: 0\n",
-		"good.yml":    "rootURL: local\nregion: x\n",
+		"good.yml":    "rootURL: local\navailabilityZone: x\n",
 		"syntax.yml":  "payload: [\n",
 		"twice.json":  `{"payload": {}, "payload": {}}`,
 	})
@@ -61,31 +62,31 @@ func TestValidate(t *testing.T) {
 		code int
 		want []string // beginnings of the lines
 	}{
-		{"task.yml", exitMalformed, []string{
+		{"task.yml", exit.Malformed, []string{
 			"task.yml:1:12: /metadata/nam: is not a known key; did you mean name?",
 			"task.yml:2:1: /payload/command: is missing",
 			"task.yml:4:3: /payload/maxRuntime: is not a known key; did you mean maxRunTime?",
 		}},
-		{"payload.yml", exitMalformed, []string{"payload.yml:1:1: /command: must not be empty", "payload.yml:2:1: /maxRunTime: must be at least 1"}},
-		{"typo.yml", exitUsage, []string{"typo.yml:2:1: /capacty: is not a known key; did you mean capacity?"}},
-		{"value.yml", exitInvalidConfig, []string{"value.yml:2:1: /capacity: must be at least 1"}},
-		{"good.yml", exitDone, []string{"warning: good.yml: /region has no effect in this version", "good.yml: valid (config)"}},
-		{"syntax.yml", exitUsage, []string{"syntax.yml:1:1: is not YAML"}},
-		{"syntax.yml --as task", exitMalformed, []string{"syntax.yml:1:1: is not YAML"}},
-		{"twice.json", exitUsage, []string{"twice.json:1:17: /payload: is there twice"}},
-		{"good.yml --as payload", exitMalformed, []string{
+		{"payload.yml", exit.Malformed, []string{"payload.yml:1:1: /command: must not be empty", "payload.yml:2:1: /maxRunTime: must be at least 1"}},
+		{"typo.yml", exit.Usage, []string{"typo.yml:2:1: /capacty: is not a known key; did you mean capacity?"}},
+		{"value.yml", exit.InvalidConfig, []string{"value.yml:2:1: /capacity: must be at least 1"}},
+		{"good.yml", exit.Done, []string{"warning: good.yml: /availabilityZone has no effect in this version", "good.yml: valid (config)"}},
+		{"syntax.yml", exit.Usage, []string{"syntax.yml:1:1: is not YAML"}},
+		{"syntax.yml --as task", exit.Malformed, []string{"syntax.yml:1:1: is not YAML"}},
+		{"twice.json", exit.Usage, []string{"twice.json:1:17: /payload: is there twice"}},
+		{"good.yml --as payload", exit.Malformed, []string{
 			"good.yml:1:1: /command: is missing", "good.yml:1:1: /maxRunTime: is missing",
-			"good.yml:1:1: /rootURL: is not a known key", "good.yml:2:1: /region: is not a known key",
+			"good.yml:1:1: /rootURL: is not a known key", "good.yml:2:1: /availabilityZone: is not a known key",
 		}},
-		{"task.yml --as config", exitUsage, []string{
+		{"task.yml --as config", exit.Usage, []string{
 			"task.yml:1:1: /metadata: is not a known key", "task.yml:1:1: /rootURL: is missing", "task.yml:2:1: /payload: is not a known key",
 		}},
-		{"none.yml", exitUsage, []string{"none.yml: cannot be read: "}},
-		{"none.yml --as config", exitUsage, []string{"none.yml: cannot be read: "}},
-		{"good.yml value.yml typo.yml", exitInvalidConfig, []string{
+		{"none.yml", exit.Usage, []string{"none.yml: cannot be read: "}},
+		{"none.yml --as config", exit.Usage, []string{"none.yml: cannot be read: "}},
+		{"good.yml value.yml typo.yml", exit.InvalidConfig, []string{
 			"warning: good.yml", "good.yml: valid (config)", "value.yml:2:1", "typo.yml:2:1",
 		}},
-		{"good.yml --as pool", exitUsage, []string{"--as pool is not possible"}},
+		{"good.yml --as pool", exit.Usage, []string{"--as pool is not possible"}},
 	} {
 		var args []string
 		for _, arg := range strings.Fields(test.args) {
@@ -116,8 +117,8 @@ func TestValidateJSON(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(writeFiles(t, map[string]string{"c.yml": "rootURL: local\ncapacty: 2\n"}), "c.yml")
 	text, code := output(t, validateCommand(), "--json", file)
-	if code != exitUsage {
-		t.Errorf("exit code %d, want %d", code, exitUsage)
+	if code != exit.Usage {
+		t.Errorf("exit code %d, want %d", code, exit.Usage)
 	}
 	var got []map[string]any
 	if err := json.Unmarshal([]byte(text), &got); err != nil {
@@ -141,7 +142,7 @@ func TestShowSchema(t *testing.T) {
 		want    []byte
 	}{{showPayloadSchemaCommand(), schemas.Payload}, {showConfigSchemaCommand(), schemas.Config}} {
 		text, code := output(t, test.command)
-		if code != exitDone || text != string(test.want) || !json.Valid([]byte(text)) {
+		if code != exit.Done || text != string(test.want) || !json.Valid([]byte(text)) {
 			t.Errorf("%s: exit code %d, %d bytes, want %d", test.command.Name(), code, len(text), len(test.want))
 		}
 	}
@@ -150,7 +151,7 @@ func TestShowSchema(t *testing.T) {
 func TestVersion(t *testing.T) {
 	t.Parallel()
 	text, code := output(t, versionCommand())
-	if words := strings.Fields(text); code != exitDone || len(words) < 4 || words[0] != "generic-worker" || words[1] != "version" {
+	if words := strings.Fields(text); code != exit.Done || len(words) < 4 || words[0] != "generic-worker" || words[1] != "version" {
 		t.Errorf("exit code %d, %q", code, text)
 	}
 	text, _ = output(t, versionCommand(), "--json")
@@ -161,7 +162,7 @@ func TestVersion(t *testing.T) {
 	root := &cobra.Command{Use: "generic-worker", Run: func(*cobra.Command, []string) {}}
 	setVersion(root)
 	line, _ := output(t, versionCommand())
-	if text, code := output(t, root, "--version"); code != exitDone || text != line {
+	if text, code := output(t, root, "--version"); code != exit.Done || text != line {
 		t.Errorf("--version prints %q, version %q", text, line)
 	}
 }

@@ -1,4 +1,6 @@
-package main
+// Package site puts a worker together with its queue, its engine, its features
+// and its listeners.
+package site
 
 import (
 	"context"
@@ -10,6 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/taskcluster/generic-worker/cmd/generic-worker/trust"
 	"github.com/taskcluster/generic-worker/features/all"
 	"github.com/taskcluster/generic-worker/features/livelog"
 	"github.com/taskcluster/generic-worker/internal/config"
@@ -20,31 +23,40 @@ import (
 	"github.com/taskcluster/generic-worker/platform"
 )
 
-// site is a worker wired to its queue, its engine and its listeners.
-type site struct {
-	rootURL string
-	people  *queue.Client // may do everything; nil unless the queue is embedded
-	worker  *worker.Worker
-	// endPolls makes claims that wait for a task return; it does nothing
+// Site is a worker wired to its queue, its engine and its listeners.
+type Site struct {
+	RootURL string
+	People  *queue.Client // may do everything; nil unless the queue is embedded
+	Worker  *worker.Worker
+	// EndPolls makes claims that wait for a task return; it does nothing
 	// unless the queue is embedded.
-	endPolls func()
-	closers  []func() error // in order of opening
-	log      *slog.Logger
+	EndPolls func()
+
+	closers []func() error // in order of opening
+	log     *slog.Logger
 }
 
-// openSite wires a worker as the configuration says; credentials are asked for
+// Open wires a worker as the configuration says; credentials are asked for
 // whenever a request is signed, unless the queue is embedded and makes its own.
-func openSite(ctx context.Context, cfg *config.Config, credentials func() queue.Credentials, log *slog.Logger) (*site, error) {
-	s := &site{log: log, rootURL: cfg.Worker.RootURL, endPolls: func() {}}
+func Open(ctx context.Context, cfg *config.Config, credentials func() queue.Credentials, log *slog.Logger) (*Site, error) {
+	s := &Site{log: log, RootURL: cfg.Worker.RootURL, EndPolls: func() {}}
 	if err := s.open(ctx, cfg, credentials); err != nil {
-		s.close()
+		s.Close()
 		return nil, err
 	}
 	return s, nil
 }
 
-func (s *site) open(ctx context.Context, cfg *config.Config, credentials func() queue.Credentials) error {
-	if s.rootURL == config.LocalRootURL {
+func (s *Site) open(ctx context.Context, cfg *config.Config, credentials func() queue.Credentials) error {
+	keys, err := trust.ReadEncryptionKeys(cfg.Features.EncryptedEnv.KeyLocation, s.log)
+	if err != nil {
+		return err
+	}
+	certificates, err := trust.ReadKeys(cfg, s.log)
+	if err != nil {
+		return err
+	}
+	if s.RootURL == config.LocalRootURL {
 		own, err := s.openLocalQueue(cfg)
 		if err != nil {
 			return err
@@ -59,17 +71,21 @@ func (s *site) open(ctx context.Context, cfg *config.Config, credentials func() 
 	live := s.openLiveLog(ctx, cfg.Features.LiveLog)
 	wanted := cfg.Features
 	wanted.Artifacts.Absolute = true // a task could copy such a file anyway: it is the same user
+	wanted.Proxy = wanted.Proxy.For(s.RootURL)
+	wanted.EncryptedEnv.Now = func() time.Time { return time.Now().Add(client.ClockOffset()) }
+	wanted.EncryptedEnv.Keys = keys
+	wanted.ChainOfTrust = certificates
 	settings := cfg.Worker
-	settings.RootURL = s.rootURL
-	s.worker = &worker.Worker{
+	settings.RootURL = s.RootURL
+	s.Worker = &worker.Worker{
 		Config:   settings,
 		Queue:    client,
 		Engine:   engine,
 		Features: all.List(wanted, live),
 		Runs: task.Opener{
 			Dir:   filepath.Join(settings.StateDir, "runs"),
-			Queue: client, HTTP: client.HTTP, Object: cfg.CreateObjectArtifacts, RootURL: s.rootURL,
-			Operator: s.log,
+			Queue: client, HTTP: client.HTTP, Object: cfg.CreateObjectArtifacts, RootURL: s.RootURL,
+			Operator: s.log, LogLimit: cfg.LogSizeLimit,
 		},
 		Log: s.log,
 	}
@@ -78,7 +94,7 @@ func (s *site) open(ctx context.Context, cfg *config.Config, credentials func() 
 
 // openLocalQueue starts the embedded queue, serves it, and returns the
 // credentials of its worker.
-func (s *site) openLocalQueue(cfg *config.Config) (queue.Credentials, error) {
+func (s *Site) openLocalQueue(cfg *config.Config) (queue.Credentials, error) {
 	q, err := local.Open(local.Options{Dir: cfg.LocalQueue.DataDir, Log: s.log})
 	if err != nil {
 		return queue.Credentials{}, err
@@ -88,20 +104,20 @@ func (s *site) openLocalQueue(cfg *config.Config) (queue.Credentials, error) {
 	if err != nil {
 		return queue.Credentials{}, fmt.Errorf("cannot serve the local queue; check localQueue.listen: %w", err)
 	}
-	s.rootURL = base
+	s.RootURL = base
 	owner := q.Credentials()
-	s.people = s.connect(func() queue.Credentials { return owner })
-	s.endPolls = q.EndPolls
+	s.People = s.connect(func() queue.Credentials { return owner })
+	s.EndPolls = q.EndPolls
 	return q.WorkerCredentials(), nil
 }
 
 // connect makes a client of the site's queue.
-func (s *site) connect(credentials func() queue.Credentials) *queue.Client {
-	return &queue.Client{RootURL: s.rootURL, Credentials: credentials, HTTP: queue.NewHTTPClient(), Log: s.log}
+func (s *Site) connect(credentials func() queue.Credentials) *queue.Client {
+	return &queue.Client{RootURL: s.RootURL, Credentials: credentials, HTTP: queue.NewHTTPClient(), Log: s.log}
 }
 
 // openEngine makes the engine and clears away what an earlier worker left.
-func (s *site) openEngine(ctx context.Context, cfg *config.Config, credentials queue.Credentials) (*platform.Insecure, error) {
+func (s *Site) openEngine(ctx context.Context, cfg *config.Config, credentials queue.Credentials) (*platform.Insecure, error) {
 	engine := &platform.Insecure{
 		TasksDir: cfg.TasksDir, CleanUp: cfg.CleanUpTaskDirs, Log: s.log,
 		Secrets: []string{string(credentials.AccessToken), string(credentials.Certificate)},
@@ -118,7 +134,7 @@ func (s *site) openEngine(ctx context.Context, cfg *config.Config, credentials q
 }
 
 // openLiveLog starts the server of all live logs.
-func (s *site) openLiveLog(ctx context.Context, cfg livelog.Config) *livelog.Feature {
+func (s *Site) openLiveLog(ctx context.Context, cfg livelog.Config) *livelog.Feature {
 	feature := livelog.New(cfg, s.log)
 	feature.Start(ctx)
 	s.closers = append(s.closers, func() error {
@@ -134,7 +150,7 @@ func (s *site) openLiveLog(ctx context.Context, cfg livelog.Config) *livelog.Fea
 const readersLimit = 5 * time.Second
 
 // serve serves a handler and returns the URL of the listener.
-func (s *site) serve(address string, handler http.Handler) (string, error) {
+func (s *Site) serve(address string, handler http.Handler) (string, error) {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		return "", err
@@ -156,8 +172,8 @@ func (s *site) serve(address string, handler http.Handler) (string, error) {
 // directories to be gone; what is left is deleted at the next start.
 const cleanUpLimit = 30 * time.Second
 
-// close undoes openSite in reverse.
-func (s *site) close() {
+// Close undoes Open in reverse.
+func (s *Site) Close() {
 	for i := len(s.closers) - 1; i >= 0; i-- {
 		if err := s.closers[i](); err != nil {
 			s.log.Warn("cannot close cleanly", "error", err)
