@@ -36,9 +36,16 @@ type result struct {
 }
 
 func main() {
+	if len(os.Args) == 4 && os.Args[1] == callsMode {
+		if err := calls(context.Background(), os.Args[2], os.Args[3]); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	runs := flag.Int("runs", 3, "runs per row; the median counts")
 	only := flag.String("rows", ".", "regular expression of the rows to measure")
-	beside := flag.String("beside", "", "directory of another generic-worker and its livelog, measured in the same run")
+	beside := flag.String("beside", "", "directory of another generic-worker, its livelog and its taskcluster-proxy, measured in the same run")
 	flag.Parse()
 	if err := run(*runs, *only, *beside); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -123,7 +130,10 @@ func measure(row row, c candidate, runs int) result {
 
 // compare measures the other worker and notes the ratio.
 func compare(r *result, row row, beside string, runs int) {
-	other := measure(row, candidate{binary: filepath.Join(beside, "generic-worker"), livelog: filepath.Join(beside, "livelog")}, runs)
+	other := measure(row, candidate{
+		binary:  filepath.Join(beside, "generic-worker"),
+		livelog: filepath.Join(beside, "livelog"), proxy: filepath.Join(beside, "taskcluster-proxy"),
+	}, runs)
 	if other.Error != "" {
 		fmt.Fprintf(os.Stderr, "%s: the other worker: %s\n", row.name, other.Error)
 		return

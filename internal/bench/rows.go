@@ -40,6 +40,8 @@ func rows() []row {
 		{"1000 artifacts of 4 KB, 50 ms round trips", "files/s", true, 300, manyArtifacts(50 * time.Millisecond)},
 		{"512 MB half-compressible artifact", "MiB/s", true, 300, largeArtifact},
 		{"64 one-second tasks at capacity 8, over ideal", "%", false, 2, parallelTasks},
+		{"a request through the proxy, added", "ms", false, 0.1, proxyAdds(func(a added) float64 { return a.Sequential })},
+		{"one of 32 requests at once, added", "ms", false, 0.1, proxyAdds(func(a added) float64 { return a.Parallel })},
 		{"resident memory, idle", "MiB", false, 17, idleMemory},
 		{"peak memory, 200 MB of log", "MiB", false, 32, peakOf(1, bigLogOn)},
 		{"peak memory, 1000 artifacts", "MiB", false, 32, peakOf(1, manyArtifactsOn)},

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"crypto/ed25519"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -20,7 +23,8 @@ import (
 // candidate is a worker to measure.
 type candidate struct {
 	binary  string
-	livelog string // helper executable of a worker that needs one
+	livelog string // helper executables of a worker that needs them
+	proxy   string
 }
 
 // site is one worker process with a queue of its own.
@@ -64,8 +68,15 @@ func (s *site) launch(c candidate, capacity int) error {
 	if c.livelog != "" {
 		settings["livelogExecutable"] = c.livelog
 	}
+	if c.proxy != "" {
+		settings["taskclusterProxyExecutable"], settings["taskclusterProxyPort"] = c.proxy, 18082
+	}
 	text, err := json.Marshal(settings)
 	if err != nil {
+		return err
+	}
+	key := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, ed25519.SeedSize))
+	if err := os.WriteFile(filepath.Join(s.dir, "key"), []byte(key), 0o600); err != nil {
 		return err
 	}
 	config := filepath.Join(s.dir, "config.json")
