@@ -25,6 +25,10 @@ var patterns = []pattern{
 		message: "the host name of a package registry: leave the choice to the machine's own configuration",
 	},
 	{
+		match:   regexp.MustCompile(`^(<{7}|>{7}) `),
+		message: "both sides of a conflict are still there: decide what the file should say",
+	},
+	{
 		match:   regexp.MustCompile(`\b(TODO|FIXME|XXX)\b`),
 		message: "write TODO(owner): and a sentence that says what is missing and when it matters",
 	},

@@ -32,6 +32,13 @@ func TestRun(t *testing.T) {
 `,
 			err: "p TestA: a_test.go:3: node is not installed",
 		},
+		"skip for want of what may be absent": {
+			in: `{"Action":"output","Package":"p","Test":"TestA","Output":"    a_test.go:3: SOME_DATA is not set\n"}
+{"Action":"skip","Package":"p","Test":"TestA"}
+{"Action":"pass","Package":"p"}
+`,
+			out: "1 tests and subtests, 1 skipped\nallowed to be skipped: p TestA: a_test.go:3: SOME_DATA is not set\n",
+		},
 		"skipped subtest": {
 			in: `{"Action":"skip","Package":"p","Test":"TestA/b"}
 {"Action":"pass","Package":"p","Test":"TestA"}
@@ -80,7 +87,7 @@ func TestRun(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var out strings.Builder
-			err := run(strings.NewReader(test.in), &out)
+			err := run(strings.NewReader(test.in), &out, "SOME_DATA")
 			if !strings.Contains(out.String(), test.out) {
 				t.Errorf("printed %q, want it to contain %q", out.String(), test.out)
 			}
