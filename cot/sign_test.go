@@ -149,13 +149,14 @@ func TestProvenance(t *testing.T) {
 
 func TestPoolOfAnOldTask(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]string{
-		`{"provisionerId":"p","workerType":"w"}`:                     "/provisioners/p/worker-types/w",
-		`{"provisionerId":"p","workerType":"w","taskQueueId":"x/y"}`: "/provisioners/x/worker-types/y",
-		`{"workerType":"w"}`:     "/provisioners//worker-types/w",
-		`{"taskQueueId":"only"}`: "/provisioners//worker-types/",
-		`{"provisionerId":"p","workerType":"w","taskQueueId":"x/y/z"}`: "/provisioners/x/worker-types/y/z",
+	for _, row := range [][2]string{
+		{`{"provisionerId":"p","workerType":"w"}`, "/provisioners/p/worker-types/w"},
+		{`{"provisionerId":"p","workerType":"w","taskQueueId":"x/y"}`, "/provisioners/x/worker-types/y"},
+		{`{"workerType":"w"}`, "/provisioners//worker-types/w"},
+		{`{"taskQueueId":"only"}`, "/provisioners//worker-types/"},
+		{`{"provisionerId":"p","workerType":"w","taskQueueId":"x/y/z"}`, "/provisioners/x/worker-types/y/z"},
 	} {
+		text, want := row[0], row[1]
 		task, err := read([]byte(text))
 		if err != nil {
 			t.Fatal(err)
