@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/taskcluster/generic-worker/internal/filelock"
 )
 
 const lockName = "lock"
@@ -22,8 +24,8 @@ func lock(dir string) (release func() error, err error) {
 	if err != nil {
 		return nil, err
 	}
-	err = lockFile(file)
-	if errors.Is(err, ErrBusy) {
+	err = filelock.Lock(file)
+	if errors.Is(err, filelock.ErrHeld) {
 		err = fmt.Errorf("%w%s; wait until it is done", ErrBusy, holder(file))
 	}
 	if err == nil {
@@ -32,7 +34,7 @@ func lock(dir string) (release func() error, err error) {
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
-	return func() error { return errors.Join(note(file, ""), unlockFile(file), file.Close()) }, nil
+	return func() error { return errors.Join(note(file, ""), filelock.Unlock(file), file.Close()) }, nil
 }
 
 func note(file *os.File, text string) error {

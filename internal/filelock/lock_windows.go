@@ -1,4 +1,4 @@
-package keyrepo
+package filelock
 
 import (
 	"errors"
@@ -7,9 +7,9 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// lockFile locks the open file without waiting. The error is ErrBusy if
+// Lock locks the open file without waiting. The error is ErrHeld if
 // another process has the lock.
-func lockFile(file *os.File) error {
+func Lock(file *os.File) error {
 	conn, err := file.SyscallConn()
 	if err != nil {
 		return err
@@ -17,17 +17,17 @@ func lockFile(file *os.File) error {
 	var failed error
 	err = conn.Control(func(fd uintptr) {
 		// Others cannot read what is locked, so the lock is on a byte far
-		// behind the process ID.
+		// behind what is written.
 		at := &windows.Overlapped{OffsetHigh: 1}
 		const flags = windows.LOCKFILE_EXCLUSIVE_LOCK | windows.LOCKFILE_FAIL_IMMEDIATELY
 		failed = windows.LockFileEx(windows.Handle(fd), flags, 0, 1, 0, at)
 	})
 	if errors.Is(failed, windows.ERROR_LOCK_VIOLATION) || errors.Is(failed, windows.ERROR_IO_PENDING) {
-		return ErrBusy
+		return ErrHeld
 	}
 	return errors.Join(err, failed)
 }
 
-// unlockFile does nothing: no other process has the file, so to close it is
+// Unlock does nothing: no other process has the file, so to close it is
 // enough.
-func unlockFile(*os.File) error { return nil }
+func Unlock(*os.File) error { return nil }

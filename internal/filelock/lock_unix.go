@@ -1,6 +1,6 @@
 //go:build unix
 
-package keyrepo
+package filelock
 
 import (
 	"errors"
@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockFile locks the open file without waiting. The error is ErrBusy if
+// Lock locks the open file without waiting. The error is ErrHeld if
 // another process has the lock.
-func lockFile(file *os.File) error {
+func Lock(file *os.File) error {
 	conn, err := file.SyscallConn()
 	if err != nil {
 		return err
@@ -19,14 +19,14 @@ func lockFile(file *os.File) error {
 	var failed error
 	err = conn.Control(func(fd uintptr) { failed = flock(fd, unix.LOCK_EX|unix.LOCK_NB) })
 	if errors.Is(failed, unix.EWOULDBLOCK) {
-		return ErrBusy
+		return ErrHeld
 	}
 	return errors.Join(err, failed)
 }
 
-// unlockFile gives the lock back at once. To close the file would do that only
+// Unlock gives the lock back at once. To close the file would do that only
 // when a process that is being started has closed it, too.
-func unlockFile(file *os.File) error {
+func Unlock(file *os.File) error {
 	conn, err := file.SyscallConn()
 	if err != nil {
 		return err
