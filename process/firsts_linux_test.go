@@ -90,7 +90,7 @@ func TestStartHeldBack(t *testing.T) {
 			held.main, held.pid = p, p.Pid
 		}
 		return err
-	}, "HELD=back", attr, limits{})
+	}, &Command{Marker: "HELD=back"}, attr, limits{})
 	if err != nil {
 		t.Fatal(err)
 	}

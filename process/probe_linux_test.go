@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/taskcluster/generic-worker/process/table"
 	"golang.org/x/sys/unix"
@@ -59,6 +60,14 @@ func probeLinux(args []string) int {
 		for used.Utime.Nano() < 1e8 {
 			_ = unix.Getrusage(unix.RUSAGE_SELF, &used)
 		}
+	case "hog": // MIB TIME
+		size, _ := strconv.Atoi(args[1])
+		memory := make([]byte, size<<20)
+		for i := 0; i < len(memory); i += 4096 {
+			memory[i] = 1
+		}
+		pause, _ := time.ParseDuration(args[2])
+		time.Sleep(pause) // to be looked at
 	case "zombies": // ARG...: a worker that counts what it has not reaped
 		code := work(args[1:])
 		n := 0

@@ -1,8 +1,12 @@
 package process
 
 import (
+	"context"
 	"io"
 	"time"
+
+	"github.com/taskcluster/generic-worker/process/terminal"
+	"github.com/taskcluster/generic-worker/process/usage"
 )
 
 // Command is one program to run to its end. The zero value of every field but
@@ -18,12 +22,27 @@ type Command struct {
 	// Write that blocks holds up the command, and Run with it.
 	Output io.Writer
 	As     Identity
+	// Limits are kept by the system where it can, else by looking at the
+	// command ten times a second; [Enforce] tells which. A command that hits
+	// its limit of memory or processes is killed.
+	Limits usage.Limits
+	// Beside, if set, runs in a goroutine of its own from the start of the
+	// command on. Its context is done when the command has ended and all its
+	// figures are known; Run waits for Beside to return then. An error before
+	// that ends the command, with the error as the cause.
+	Beside func(ctx context.Context, command *Running) error
+	// OOMScore is where the processes stand when Linux looks for one to kill
+	// for want of memory: 1000 is first, 0 an ordinary place.
+	OOMScore int
 	// Grace is the time between the polite request to stop and the kill; 0
 	// kills at once.
 	Grace time.Duration
 	// Marker, if set, is a NAME=value pair added to Env by which Sweep finds
 	// descendants that left every group, also after a restart of the worker.
 	Marker string
+	// Terminal, if set, is the program's terminal, and Output gets nothing. The
+	// caller reads it meanwhile, and releases and closes it after Run.
+	Terminal *terminal.Terminal
 }
 
 // Identity is the operating-system user a command runs as; the zero value is

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/taskcluster/generic-worker/process/output"
 )
 
 const (
@@ -37,6 +39,9 @@ type limits struct {
 // shortened to a second. If something outlives the kill for half a minute, Run
 // gives up with an [*UnkillableError], which wraps the cause, if any.
 //
+// If the command hit one of its Limits the error is a [*usage.Exceeded], and the
+// Result as complete as that of one that ended by itself.
+//
 // Several commands may run at once; the end of one touches no other.
 func (c *Command) Run(ctx context.Context) (Result, error) {
 	return c.run(ctx, limits{cgroups: best, patience: patience})
@@ -46,24 +51,32 @@ func (c *Command) run(ctx context.Context, lim limits) (Result, error) {
 	if ctx.Err() != nil {
 		return Result{ExitCode: -1}, context.Cause(ctx)
 	}
-	out, pipe, err := openOutput(c.Output)
+	out, pipe, err := output.Open(c.Output)
 	if err != nil {
 		return Result{ExitCode: -1}, &StartError{Program: c.program(), ExitCode: -1, Err: err}
 	}
+	ctx, abort := context.WithCancelCause(ctx)
+	defer abort(nil)
 	began := time.Now()
 	t, err := c.start(ctx, pipe, lim)
 	_ = pipe.Close() // the command has its own copy
 	if err != nil {
-		out.abandon()
+		out.Abandon()
 		return Result{ExitCode: -1}, err
 	}
-	go out.pump()
+	go out.Pump()
 
-	cause := t.await(ctx)
-	end := ending{cause: cause}
-	end.clear(t, c.graceFor(cause), lim.patience)
-	out.drain()
-	return end.report(t, began, out.failure)
+	verdict, watched := t.guard(c.Limits, abort), c.beside(ctx, t, abort)
+	end := ending{cause: t.await(ctx)}
+	if hit := verdict(); hit != nil && end.cause == nil {
+		end.cause = hit
+	}
+	end.clear(t, c.graceFor(end.cause), lim.patience)
+	out.Drain()
+	watched.freeze()
+	res, err := end.report(t, began, out.Failure())
+	watched.finish(res)
+	return res, err
 }
 
 // await returns nil when the command has ended, or why it must end now.

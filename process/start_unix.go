@@ -76,6 +76,9 @@ func (c *Command) explain(path string, err error) *StartError {
 		}
 		return c.authorFault(126, fmt.Errorf("its interpreter is missing: %w; correct its #! line, or use a program built for this system", errno))
 	case syscall.EACCES, syscall.EISDIR:
+		if info, err := os.Stat(path); err == nil && info.IsDir() {
+			return c.authorFault(126, fmt.Errorf("%s is a directory: %w; name a program", path, errno))
+		}
 		return c.authorFault(126, fmt.Errorf("%s is not executable: %w; set its executable bit", path, errno))
 	case syscall.ENOEXEC:
 		return c.authorFault(126, fmt.Errorf("%w: start it with a #! line, or use a program built for this kind of machine", errno))

@@ -87,7 +87,7 @@ func (c *Command) explain(path string, err error) *StartError {
 // spawn creates path suspended, with the files as its standard handles and no
 // others, puts it into a job of its own and lets it go.
 func (c *Command) spawn(path string, files []*os.File, _ limits) (*tree, error) {
-	job, err := newJob()
+	job, err := newJob(c.Limits)
 	if err != nil {
 		return nil, err
 	}
@@ -97,8 +97,11 @@ func (c *Command) spawn(path string, files []*os.File, _ limits) (*tree, error) 
 		return nil, err
 	}
 	defer windows.CloseHandle(info.Thread)
-	t := &tree{job: job, main: info.Process, pid: int(info.ProcessId)}
-	err = windows.AssignProcessToJobObject(job, info.Process)
+	t := &tree{job: job, main: info.Process, pid: int(info.ProcessId), name: filepath.Base(path)}
+	err = t.limit(c.Limits)
+	if err == nil {
+		err = windows.AssignProcessToJobObject(job, info.Process)
+	}
 	if err == nil {
 		_, err = windows.ResumeThread(info.Thread)
 	}
@@ -126,14 +129,25 @@ func (c *Command) create(path string, files []*os.File) (*windows.ProcessInforma
 		return nil, err
 	}
 	defer attributes.Delete()
-	size := uintptr(len(handles)) * unsafe.Sizeof(handles[0])
-	if err := attributes.Update(windows.PROC_THREAD_ATTRIBUTE_HANDLE_LIST, unsafe.Pointer(&handles[0]), size); err != nil {
-		return nil, err
-	}
-	start := &windows.StartupInfoEx{ProcThreadAttributeList: attributes.List()}
+	start := &windows.StartupInfoEx{}
 	start.Cb = uint32(unsafe.Sizeof(*start))
 	start.Flags = windows.STARTF_USESTDHANDLES
-	start.StdInput, start.StdOutput, start.StdErr = handles[0], handles[1], handles[2]
+	flags := uint32(windows.CREATE_SUSPENDED | windows.CREATE_UNICODE_ENVIRONMENT | windows.EXTENDED_STARTUPINFO_PRESENT)
+	if c.Terminal != nil {
+		// Or the worker's own are used if they are redirected, instead of those
+		// of the console: https://github.com/microsoft/terminal/issues/11276
+		start.StdInput, start.StdOutput, start.StdErr = windows.InvalidHandle, windows.InvalidHandle, windows.InvalidHandle
+		err = c.Terminal.Give(attributes)
+	} else {
+		flags |= windows.CREATE_NEW_PROCESS_GROUP // in which Ctrl-C does nothing
+		start.StdInput, start.StdOutput, start.StdErr = handles[0], handles[1], handles[2]
+		size := uintptr(len(handles)) * unsafe.Sizeof(handles[0])
+		err = attributes.Update(windows.PROC_THREAD_ATTRIBUTE_HANDLE_LIST, unsafe.Pointer(&handles[0]), size)
+	}
+	if err != nil {
+		return nil, err
+	}
+	start.ProcThreadAttributeList = attributes.List()
 
 	var texts [3]*uint16 // a NUL in them was refused before
 	for i, s := range []string{path, windows.ComposeCommandLine(c.Argv), c.Dir} {
@@ -145,13 +159,12 @@ func (c *Command) create(path string, files []*os.File) (*windows.ProcessInforma
 		texts[2] = nil
 	}
 	block := c.block()
-	const flags = windows.CREATE_SUSPENDED | windows.CREATE_NEW_PROCESS_GROUP |
-		windows.CREATE_UNICODE_ENVIRONMENT | windows.EXTENDED_STARTUPINFO_PRESENT
+	inherit := c.Terminal == nil
 	info := new(windows.ProcessInformation)
 	if c.As.token != 0 {
-		err = windows.CreateProcessAsUser(c.As.token, texts[0], texts[1], nil, nil, true, flags, &block[0], texts[2], &start.StartupInfo, info)
+		err = windows.CreateProcessAsUser(c.As.token, texts[0], texts[1], nil, nil, inherit, flags, &block[0], texts[2], &start.StartupInfo, info)
 	} else {
-		err = windows.CreateProcess(texts[0], texts[1], nil, nil, true, flags, &block[0], texts[2], &start.StartupInfo, info)
+		err = windows.CreateProcess(texts[0], texts[1], nil, nil, inherit, flags, &block[0], texts[2], &start.StartupInfo, info)
 	}
 	return info, err
 }

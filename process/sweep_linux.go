@@ -83,7 +83,7 @@ func (s *sweeper) kill(alive members) {
 
 // close removes the cgroups, which are empty by now.
 func (s *sweeper) close() {
-	for _, g := range s.groups() {
+	for _, g := range append(s.groups(), theHost().place.Bounds(family(s.marker))...) {
 		g.Remove()
 	}
 }

@@ -4,41 +4,38 @@ package process
 
 import (
 	"os"
+	"sync"
 	"syscall"
 	"time"
 
+	"github.com/taskcluster/generic-worker/process/starter"
 	"github.com/taskcluster/generic-worker/process/table"
 	"golang.org/x/sys/unix"
 )
 
 // osTree is how the processes of a tree are told from others.
 type osTree struct {
-	table  table.Reader
-	marker string
-	known  map[int]uint64 // start time by number of processes once found to belong
-	orphan unix.Rusage    // of adopted processes that were reaped
+	looking sync.Mutex // for table and known
+	table   table.Reader
+	marker  string
+	known   map[int]uint64 // start time by number of processes once found to belong
+	orphan  unix.Rusage    // of adopted processes that were reaped
 }
 
-func (t *tree) launch(start func() error, marker string, attr *os.ProcAttr, _ limits) error {
+func (t *tree) launch(start func() error, c *Command, attr *os.ProcAttr, _ limits) error {
 	theHost()
-	t.marker, t.known = marker, make(map[int]uint64)
+	t.marker, t.known = c.Marker, make(map[int]uint64)
 	dieWithParent(attr.Sys)
-	return guarded(start)
+	return starter.Guarded(start)
 }
 
 // living returns the processes of the tree that are alive, the first among
 // them, and reaps adopted ones that are not.
 func (t *tree) living() members {
+	t.looking.Lock()
+	defer t.looking.Unlock()
 	entries := t.table.Read()
-	below := t.adopted()
-	ours := map[int]bool{t.pid: true}
-	self := os.Getpid()
-	for _, e := range entries {
-		if e.PID != self && (below[e.PID] || t.claims(e)) {
-			ours[e.PID] = true
-		}
-	}
-	table.AddDescendants(ours, entries)
+	ours, self := t.find(entries), os.Getpid()
 	var alive members
 	seen := false
 	for _, e := range entries {
@@ -56,6 +53,20 @@ func (t *tree) living() members {
 		alive = append(alive, member{table.Entry{PID: t.pid, Group: t.pid}})
 	}
 	return alive
+}
+
+// find returns the processes of the tree among entries.
+func (t *tree) find(entries []table.Entry) (ours map[int]bool) {
+	below := t.adopted()
+	ours = map[int]bool{t.pid: true}
+	self := os.Getpid()
+	for _, e := range entries {
+		if e.PID != self && (below[e.PID] || t.claims(e)) {
+			ours[e.PID] = true
+		}
+	}
+	table.AddDescendants(ours, entries)
+	return ours
 }
 
 // claims tells whether a process belongs that is not known to descend from one

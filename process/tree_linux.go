@@ -7,7 +7,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
-	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
@@ -27,6 +27,11 @@ type osTree struct {
 	table  table.Reader
 	orphan unix.Rusage // of adopted processes that were reaped
 
+	looking sync.Mutex // for table and known
+	bounds  *cgroup.Bounds
+	counted func(controller string) string // how it is had
+	last    *cgroup.Usage                  // when all has ended
+
 	began    time.Time // no later than the first process
 	numbered bool      // the kernel tells the last process number
 }
@@ -35,27 +40,34 @@ type osTree struct {
 const mostNumbers = 256
 
 // launch calls start on a starting thread, in a cgroup of its own if possible.
-func (t *tree) launch(start func() error, marker string, attr *os.ProcAttr, lim limits) error {
+func (t *tree) launch(start func() error, c *Command, attr *os.ProcAttr, lim limits) error {
 	h := theHost()
 	n := h.count.Add(1)
-	t.self, t.marker, t.known = os.Getpid(), marker, make(map[int]uint64)
+	t.self, t.marker, t.known = os.Getpid(), c.Marker, make(map[int]uint64)
 	attr.Sys.Pdeathsig = syscall.SIGKILL
 	t.mark = h.marks.Next()
-	t.group = h.makeGroup(lim.cgroups, marker, n)
+	t.group = h.makeGroup(lim.cgroups, c.Marker, n)
+	if err := t.bind(h, c.Limits); err != nil {
+		t.group.Remove()
+		return err
+	}
 	t.began = time.Now()
-	err := h.onStarter(func() error {
+	err := h.threads.Do(func() error {
+		giveBack := h.standing.Lend(c.OOMScore)
+		defer giveBack()
 		end := h.marks.Begin(t.mark)
 		err := t.startIn(attr.Sys, start)
 		end()
 		if err == nil {
 			h.marks.Give(t.pid, t.mark)
 			h.firsts.add(t)
-			t.unspare(h)
+			h.standing.Put(t.pid, c.OOMScore)
 			t.numbered = t.table.LastPID() >= t.pid // some containers are told otherwise
 		}
 		return err
 	})
 	if err != nil {
+		t.bounds.Remove()
 		t.group.Remove()
 	}
 	return err
@@ -82,9 +94,9 @@ func (h *host) makeGroup(kind, marker string, n uint64) cgroup.Group {
 
 // startIn starts in the tree's cgroup, or without if that is to blame.
 func (t *tree) startIn(sys *syscall.SysProcAttr, start func() error) error {
-	err := t.group.Start(sys, start)
+	err := t.bounds.Start(t.group, sys, start)
 	errno, ok := errors.AsType[syscall.Errno](err)
-	if t.pid != 0 || t.group == (cgroup.Group{}) || ok && slices.Contains([]syscall.Errno{syscall.ENOENT, syscall.ETXTBSY, syscall.ENOEXEC, syscall.E2BIG}, errno) {
+	if t.pid != 0 || t.bounds != nil || t.group == (cgroup.Group{}) || ok && slices.Contains([]syscall.Errno{syscall.ENOENT, syscall.ETXTBSY, syscall.ENOEXEC, syscall.E2BIG}, errno) {
 		return err
 	}
 	if err = start(); err == nil {
@@ -92,13 +104,6 @@ func (t *tree) startIn(sys *syscall.SysProcAttr, start func() error) error {
 		t.group = cgroup.Group{}
 	}
 	return err
-}
-
-// unspare gives the command an ordinary place in the OOM killer's order.
-func (t *tree) unspare(h *host) {
-	if h.spared {
-		_ = os.WriteFile("/proc/"+strconv.Itoa(t.pid)+"/oom_score_adj", []byte("0"), 0)
-	}
 }
 
 // living returns the processes of the tree that are alive, the first among
@@ -109,15 +114,10 @@ func (t *tree) unspare(h *host) {
 // process is known by what it cannot shed (session, cgroup, mark) or is unlikely
 // to (marker); what it started in turn is found through it.
 func (t *tree) living() members {
+	t.looking.Lock()
+	defer t.looking.Unlock()
 	entries := t.entries()
-	inside := t.group.PIDs()
-	ours := map[int]bool{t.pid: true}
-	for _, e := range entries {
-		if e.PID != t.self && (inside[e.PID] || t.claims(e)) {
-			ours[e.PID] = true
-		}
-	}
-	table.AddDescendants(ours, entries)
+	ours := t.find(entries)
 	var alive members
 	seen := false
 	for _, e := range entries {
@@ -139,6 +139,19 @@ func (t *tree) living() members {
 		alive = append(alive, member{table.Entry{PID: t.pid, Group: t.pid}, -1})
 	}
 	return alive
+}
+
+// find returns the processes of the tree among entries.
+func (t *tree) find(entries []table.Entry) (ours map[int]bool) {
+	inside := t.group.PIDs()
+	ours = map[int]bool{t.pid: true}
+	for _, e := range entries {
+		if e.PID != t.self && (inside[e.PID] || t.claims(e)) {
+			ours[e.PID] = true
+		}
+	}
+	table.AddDescendants(ours, entries)
+	return ours
 }
 
 // entries are the processes among which the tree's are. They have numbers from
@@ -214,11 +227,16 @@ func (t *tree) measure(res *Result, main *syscall.Rusage) {
 	if unix.Getrusage(unix.RUSAGE_SELF, &self) == nil && max(main.Maxrss, t.orphan.Maxrss) > self.Maxrss {
 		res.PeakMemory = int64(max(main.Maxrss, t.orphan.Maxrss)) << 10
 	}
-	whole := t.group.Usage()
+	if t.last == nil {
+		known := t.bounds.Usage(t.group)
+		t.last = &known
+	}
+	whole := t.last
 	res.User, res.System = max(res.User, whole.User), max(res.System, whole.System)
 	if whole.PeakMemory > 0 {
 		res.PeakMemory = whole.PeakMemory
 	}
+	t.bounds.Remove()
 	t.group.Remove()
 }
 

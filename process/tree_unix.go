@@ -3,8 +3,8 @@
 package process
 
 import (
-	"fmt"
 	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -18,6 +18,7 @@ import (
 type tree struct {
 	main    *os.Process
 	pid     int
+	name    string        // of the program
 	ended   chan struct{} // closed when the first process has ended
 	endedAt time.Time     // set before that
 	osTree
@@ -91,7 +92,10 @@ func (t *tree) giveUp() {
 func (c *Command) spawn(path string, files []*os.File, lim limits) (*tree, error) {
 	sys := &syscall.SysProcAttr{Setsid: true, Credential: c.As.user}
 	attr := &os.ProcAttr{Dir: c.Dir, Env: c.environment(), Files: files, Sys: sys}
-	t := new(tree)
+	if c.Terminal != nil {
+		c.Terminal.Give(attr)
+	}
+	t := &tree{name: filepath.Base(path)}
 	err := t.launch(func() error {
 		p, err := os.StartProcess(path, c.Argv, attr)
 		if err != nil {
@@ -99,20 +103,10 @@ func (c *Command) spawn(path string, files []*os.File, lim limits) (*tree, error
 		}
 		t.main, t.pid = p, p.Pid
 		return nil
-	}, c.Marker, attr, lim)
+	}, c, attr, lim)
 	if err != nil {
 		return nil, err
 	}
 	t.watch()
 	return t, nil
-}
-
-// guarded runs f and turns a panic into an error.
-func guarded(f func() error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("process: internal error: %v", v)
-		}
-	}()
-	return f()
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/taskcluster/generic-worker/process/usage"
 	"golang.org/x/sys/windows"
 )
 
@@ -18,8 +19,10 @@ const killedExit = 1
 type tree struct {
 	job, main windows.Handle
 	pid       int
+	name      string        // of the program
 	ended     chan struct{} // closed when the first process has ended
 	endedAt   time.Time     // set before that
+	osLimits
 }
 
 // member is a living process of a tree, held by a handle.
@@ -31,7 +34,7 @@ type member struct {
 
 type members []member
 
-func newJob() (windows.Handle, error) {
+func newJob(l usage.Limits) (windows.Handle, error) {
 	job, err := windows.CreateJobObject(nil, nil)
 	if err != nil {
 		return 0, fmt.Errorf("cannot create job object: %w", err)
@@ -39,6 +42,7 @@ func newJob() (windows.Handle, error) {
 	var limits windows.JOBOBJECT_EXTENDED_LIMIT_INFORMATION
 	limits.BasicLimitInformation.LimitFlags = windows.JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE |
 		windows.JOB_OBJECT_LIMIT_DIE_ON_UNHANDLED_EXCEPTION // no dialogue that waits for somebody
+	limited(&limits, l)
 	_, err = windows.SetInformationJobObject(job, windows.JobObjectExtendedLimitInformation,
 		uintptr(unsafe.Pointer(&limits)), uint32(unsafe.Sizeof(limits)))
 	if err != nil {
@@ -159,4 +163,7 @@ func (t *tree) giveUp() {
 func (t *tree) close() {
 	_ = windows.CloseHandle(t.job)
 	_ = windows.CloseHandle(t.main)
+	if t.port != 0 {
+		_ = windows.CloseHandle(t.port)
+	}
 }

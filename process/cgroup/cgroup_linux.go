@@ -2,6 +2,7 @@ package cgroup
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -241,11 +242,22 @@ func (g Group) Contains(pid int) bool {
 	}), filepath.Base(g.path))
 }
 
-// Usage is what all processes of a group used together; a figure that is not
-// known is 0.
+// Usage is what all processes of a group use together, or used; a figure that
+// is not known is 0.
 type Usage struct {
-	User, System time.Duration
-	PeakMemory   int64 // bytes, page cache included
+	User, System  time.Duration
+	Memory        int64 // bytes now, page cache included
+	PeakMemory    int64
+	Read, Written int64 // bytes from and to storage
+}
+
+// with adds the figures that u has not.
+func (u Usage) with(other Usage) Usage {
+	return Usage{
+		User: cmp.Or(u.User, other.User), System: cmp.Or(u.System, other.System),
+		Memory: cmp.Or(u.Memory, other.Memory), PeakMemory: cmp.Or(u.PeakMemory, other.PeakMemory),
+		Read: cmp.Or(u.Read, other.Read), Written: cmp.Or(u.Written, other.Written),
+	}
 }
 
 // Usage reads the group's figures.
@@ -257,16 +269,33 @@ func (g Group) Usage() Usage {
 	}
 	switch g.base.controller {
 	case "":
-		u.User = time.Duration(g.figure("cpu.stat", "user_usec")) * micro
-		u.System = time.Duration(g.figure("cpu.stat", "system_usec")) * micro
-		u.PeakMemory = g.figure("memory.peak", "")
+		u.User = time.Duration(g.figure("cpu.stat", "user_usec ")) * micro
+		u.System = time.Duration(g.figure("cpu.stat", "system_usec ")) * micro
+		u.Memory, u.PeakMemory = g.figure("memory.current", ""), g.figure("memory.peak", "")
+		u.Read, u.Written = g.transfers()
 	case "cpuacct":
 		u.User = time.Duration(g.figure("cpuacct.usage_user", "")) * nano
 		u.System = time.Duration(g.figure("cpuacct.usage_sys", "")) * nano
 	case "memory":
-		u.PeakMemory = g.figure("memory.max_usage_in_bytes", "")
+		u.Memory, u.PeakMemory = g.figure("memory.usage_in_bytes", ""), g.figure("memory.max_usage_in_bytes", "")
 	}
 	return u
+}
+
+// transfers adds up io.stat, which has a line for each device.
+func (g Group) transfers() (read, written int64) {
+	text, _ := os.ReadFile(filepath.Join(g.path, "io.stat"))
+	for field := range strings.FieldsSeq(string(text)) {
+		key, value, _ := strings.Cut(field, "=")
+		n, _ := strconv.ParseInt(value, 10, 64)
+		switch key {
+		case "rbytes":
+			read += n
+		case "wbytes":
+			written += n
+		}
+	}
+	return read, written
 }
 
 // figure reads a number from a file of lines "key number", or the file's only

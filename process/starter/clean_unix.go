@@ -1,6 +1,6 @@
 //go:build unix
 
-package process
+package starter
 
 import (
 	"os"
@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// beClean arranges that what children inherit from this process is what a
+// Clean arranges that what children inherit from this process is what a
 // freshly logged-in program would have.
-func beClean() {
+func Clean() {
 	// A core of the worker would hold its credentials, and children inherit
 	// the limit; a command may still raise its own.
 	var core unix.Rlimit

@@ -1,6 +1,6 @@
 //go:build unix
 
-package process
+package output
 
 import (
 	"os"
@@ -11,9 +11,9 @@ import (
 
 const pipeSize = 1 << 20 // more than a system allows an ordinary user is not asked for
 
-// drain returns when all that is in the pipe has been written. A process
+// Drain returns when all that is in the pipe has been written. A process
 // outside our reach that still holds the other end delays nothing.
-func (o *output) drain() {
+func (o *Output) Drain() {
 	_ = o.pipe.SetReadDeadline(time.Now())
 	<-o.done
 	_ = o.pipe.Close()
@@ -22,7 +22,7 @@ func (o *output) drain() {
 // rest reads what is in the pipe now. A read with an expired deadline returns
 // nothing even if there is something, so this goes beneath it. The bound is for
 // a writer outside our reach that never pauses.
-func (o *output) rest(buf []byte) {
+func (o *Output) rest(buf []byte) {
 	conn, err := o.pipe.SyscallConn()
 	if err != nil {
 		return

@@ -1,4 +1,4 @@
-package process
+package output
 
 import (
 	"os"
@@ -13,9 +13,9 @@ const holderWait = 5 * time.Second
 
 func openPipe() (r, w *os.File, err error) { return os.Pipe() }
 
-// drain returns when all that is in the pipe has been written. The pipe ends
+// Drain returns when all that is in the pipe has been written. The pipe ends
 // by itself once the job is empty.
-func (o *output) drain() {
+func (o *Output) Drain() {
 	timer := time.NewTimer(holderWait)
 	defer timer.Stop()
 	select {
@@ -28,4 +28,4 @@ func (o *output) drain() {
 }
 
 // rest does nothing: reads have no deadlines here.
-func (o *output) rest([]byte) {}
+func (o *Output) rest([]byte) {}

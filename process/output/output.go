@@ -1,4 +1,6 @@
-package process
+// Package output takes what a command and its descendants print, while they
+// live, and no longer.
+package output
 
 import (
 	"errors"
@@ -7,18 +9,19 @@ import (
 	"os"
 )
 
-const outputBuffer = 256 << 10
+const bufferSize = 256 << 10
 
-// output hands what arrives in a pipe to a writer.
-type output struct {
+// Output hands what arrives in a pipe to a writer.
+type Output struct {
 	pipe    *os.File
 	to      io.Writer
 	done    chan struct{} // closed after the last write
 	failure error         // set before done if to panicked
 }
 
-// openOutput returns the reader and the end of its pipe that the command gets.
-func openOutput(to io.Writer) (*output, *os.File, error) {
+// Open returns the reader and the end of its pipe that the command gets; a nil
+// writer discards what it reads.
+func Open(to io.Writer) (*Output, *os.File, error) {
 	if to == nil {
 		to = io.Discard
 	}
@@ -26,16 +29,16 @@ func openOutput(to io.Writer) (*output, *os.File, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("cannot make a pipe for its output: %w", err)
 	}
-	return &output{pipe: r, to: to, done: make(chan struct{})}, w, nil
+	return &Output{pipe: r, to: to, done: make(chan struct{})}, w, nil
 }
 
-// abandon is for an output whose command did not start.
-func (o *output) abandon() { _ = o.pipe.Close() }
+// Abandon is for an output whose command did not start.
+func (o *Output) Abandon() { _ = o.pipe.Close() }
 
-// pump reads until every writer has closed the pipe, or drain was called.
-func (o *output) pump() {
+// Pump reads until every writer has closed the pipe, or Drain was called.
+func (o *Output) Pump() {
 	defer close(o.done)
-	buf := make([]byte, outputBuffer)
+	buf := make([]byte, bufferSize)
 	for {
 		n, err := o.pipe.Read(buf)
 		o.write(buf[:n])
@@ -51,7 +54,7 @@ func (o *output) pump() {
 
 // write contains a panic of the writer: the command still needs its output
 // read, and the worker has other commands.
-func (o *output) write(p []byte) {
+func (o *Output) write(p []byte) {
 	if len(p) == 0 {
 		return
 	}
@@ -63,3 +66,6 @@ func (o *output) write(p []byte) {
 	}()
 	_, _ = o.to.Write(p) // the writer keeps its own errors
 }
+
+// Failure is why the writer was given up, if it panicked; to be called after Drain.
+func (o *Output) Failure() error { return o.failure }
