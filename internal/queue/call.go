@@ -2,6 +2,7 @@ package queue
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,10 +17,13 @@ import (
 type call struct {
 	name   string // the API method
 	method string
-	route  string // below /api/queue/v1, escaped
+	route  string // below /api/<service>/v1, escaped
 	query  url.Values
 	body   []byte // JSON; nil for none. Every attempt sends the same bytes.
 	claim  *Claim // whose credentials sign; nil for the worker's
+
+	service string             // "" for the queue
+	signer  func() Credentials // instead of claim
 
 	// decode takes a good answer apart; its error makes the answer garbage.
 	// Nil accepts any.
@@ -70,7 +74,7 @@ func (c *Client) attempt(ctx context.Context, k *call) error {
 	}
 	defer resp.Body.Close()
 	got := answer{header: resp.Header, received: time.Now()}
-	c.clock.learn(resp.Header, got.received, c.logger())
+	c.clock.Learn(resp.Header, got.received, c.logger())
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		return notByProxy(c.refused(k, resp))
 	}
@@ -94,7 +98,7 @@ func (c *Client) sendSigned(ctx context.Context, k *call) (*http.Response, error
 		return nil, err
 	}
 	creds := c.credentials(k)
-	k.signedOffset = c.clock.offset()
+	k.signedOffset = c.clock.Offset()
 	k.secrets = []string{string(creds.AccessToken), string(creds.Certificate)}
 	if err := sign(req, creds, k.signedOffset); err != nil {
 		return nil, err
@@ -110,7 +114,7 @@ func (c *Client) sendSigned(ctx context.Context, k *call) (*http.Response, error
 var errRootURL = errors.New("cannot use the root URL: it must look like https://tc.example.com, with a host and without a user name")
 
 func (c *Client) request(ctx context.Context, k *call) (*http.Request, error) {
-	address := strings.TrimRight(c.RootURL, "/") + "/api/queue/v1" + k.route
+	address := strings.TrimRight(c.RootURL, "/") + "/api/" + cmp.Or(k.service, "queue") + "/v1" + k.route
 	if len(k.query) > 0 {
 		address += "?" + k.query.Encode()
 	}
@@ -135,6 +139,8 @@ func (c *Client) request(ctx context.Context, k *call) (*http.Request, error) {
 
 func (c *Client) credentials(k *call) Credentials {
 	switch {
+	case k.signer != nil:
+		return k.signer()
 	case k.claim != nil:
 		return c.renewed.newest(*k.claim)
 	case c.Credentials != nil:
@@ -152,7 +158,7 @@ func (c *Client) refused(k *call, resp *http.Response) error {
 	switch {
 	case err.Status >= 500, err.Status == http.StatusTooManyRequests,
 		err.Status == http.StatusRequestTimeout, err.Status == http.StatusTooEarly:
-		return &transient{err: err, after: retryAfter(resp.Header, time.Now().Add(c.clock.offset()))}
+		return &transient{err: err, after: retryAfter(resp.Header, time.Now().Add(c.clock.Offset()))}
 	}
 	return err
 }
@@ -175,5 +181,5 @@ func notByProxy(err error) error {
 // that the answer has told the right one.
 func (c *Client) stale(k *call, err error) bool {
 	refused, ok := errors.AsType[*Error](err)
-	return ok && refused.Status == http.StatusUnauthorized && c.clock.offset() != k.signedOffset
+	return ok && refused.Status == http.StatusUnauthorized && c.clock.Offset() != k.signedOffset
 }

@@ -155,7 +155,7 @@ func (c *Client) extend(claim *Claim, doc claimAnswer, a answer) error {
 		Certificate: Secret(doc.Credentials.Certificate),
 	}
 	claim.Received = a.received
-	claim.Expires = c.clock.expiry(claim.TakenUntil, a)
+	claim.Expires = c.clock.Here(claim.TakenUntil, a.header, a.received)
 	return nil
 }
 

@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"sync"
 	"time"
+
+	"github.com/taskcluster/generic-worker/internal/queue/skew"
 )
 
 // Client makes the queue's calls over HTTP. Only RootURL must be set. Its
@@ -35,7 +37,7 @@ type Client struct {
 
 	prepare sync.Once
 	sender  http.RoundTripper
-	clock   clock
+	clock   skew.Clock
 	renewed renewals
 }
 
@@ -74,7 +76,7 @@ const maxAnswer = 16 << 20
 // ClockOffset is how much the queue's clock is ahead of this machine's, as its
 // last answer told; zero as long as it is below 30 s. What must carry the
 // queue's time adds it to time.Now.
-func (c *Client) ClockOffset() time.Duration { return c.clock.offset() }
+func (c *Client) ClockOffset() time.Duration { return c.clock.Offset() }
 
 func (c *Client) logger() *slog.Logger {
 	if c.Log == nil {

@@ -209,8 +209,8 @@ func TestClientListsAllPagesOfArtifacts(t *testing.T) {
 	noViolations(t, f)
 }
 
-// The Taskcluster client sends a space as a plus sign and leaves it to the
-// queue to keep it.
+// Version 44 of the Taskcluster client sends a space as a plus sign, which the
+// queue keeps: the artifact has another name then.
 func TestClientEscapesArtifactNames(t *testing.T) {
 	t.Parallel()
 	f, c := start(t, queuetest.FakeOptions{})

@@ -40,7 +40,7 @@ func (c *Client) download(ctx context.Context, k *call) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.clock.learn(resp.Header, time.Now(), c.logger())
+	c.clock.Learn(resp.Header, time.Now(), c.logger())
 	for range maxRedirects {
 		switch {
 		case resp.StatusCode >= 400:

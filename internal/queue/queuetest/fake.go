@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/taskcluster/taskcluster/v44/clients/client-go/tcpurgecache"
 )
 
 // FakeOptions describes a Fake. Zero fields have the stated defaults.
@@ -48,6 +50,9 @@ type Fake struct {
 	wake       chan struct{}          // closed when a run becomes pending
 	objects    map[string]*object     // by storage key
 	issued     map[string]time.Time   // expiry of credentials, by client id
+	indexed    map[string]string      // task ids by namespace
+	roles      map[string][]string    // scopes by role
+	purges     []tcpurgecache.PurgeCacheRequestsEntry
 	faults     []activeFault
 	random     *rand.Rand
 	calls      []Call
@@ -90,7 +95,7 @@ func NewFake(o FakeOptions) (*Fake, error) {
 		URL: "http://" + listener.Addr().String(), o: o,
 		served: make(chan struct{}), closed: make(chan struct{}),
 		tasks: make(map[string]*fakeTask), groups: make(map[string][]*fakeTask), dependents: make(map[string][]*fakeTask),
-		pending: make(map[string][]*fakeRun), objects: make(map[string]*object),
+		pending: make(map[string][]*fakeRun), objects: make(map[string]*object), indexed: make(map[string]string), roles: make(map[string][]string),
 		issued: make(map[string]time.Time), wake: make(chan struct{}), changed: make(chan struct{}),
 		random: rand.New(rand.NewPCG(o.Seed, o.Seed)),
 	}

@@ -185,16 +185,27 @@ func (f *Fake) finishArtifact(x *exchange, run *fakeRun) reply {
 	return reply{http.StatusNoContent, nil}
 }
 
-func (f *Fake) getArtifact(x *exchange, run *fakeRun) reply {
+// follow returns what an artifact links to in the end, or why it leads nowhere.
+func (x *exchange) follow(run *fakeRun) (*fakeArtifact, *reply) {
 	a := run.artifacts[x.name]
 	for links := 0; a != nil && a.in.StorageType == "link"; links++ {
 		if links > len(run.artifacts) {
-			return inputError("artifact leads to a link cycle")
+			cycle := inputError("artifact leads to a link cycle")
+			return nil, &cycle
 		}
 		a = run.artifacts[a.in.Artifact]
 	}
 	if a == nil || !a.present {
-		return notFound("artifact")
+		none := notFound("artifact")
+		return nil, &none
+	}
+	return a, nil
+}
+
+func (f *Fake) getArtifact(x *exchange, run *fakeRun) reply {
+	a, refusal := x.follow(run)
+	if refusal != nil {
+		return *refusal
 	}
 	x.w.Header().Set("X-Taskcluster-Artifact-Storage-Type", a.in.StorageType)
 	where := f.URL + "/storage/" + url.PathEscape(a.key())

@@ -178,8 +178,12 @@ func (x *exchange) truncate(status int, body []byte) {
 		return
 	}
 	defer conn.Close()
-	fmt.Fprintf(conn, "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nDate: %s\r\nContent-Length: %d\r\n\r\n%s", status,
-		http.StatusText(status), x.f.now().UTC().Format(http.TimeFormat), len(body), body[:min(keep, len(body))])
+	header := x.w.Header().Clone()
+	header.Set("Date", x.f.now().UTC().Format(http.TimeFormat))
+	header.Set("Content-Length", strconv.Itoa(len(body)))
+	fmt.Fprintf(conn, "HTTP/1.1 %d %s\r\n", status, http.StatusText(status))
+	_ = header.Write(conn) // the client may be gone
+	fmt.Fprintf(conn, "\r\n%s", body[:min(keep, len(body))])
 }
 
 // reset ends a connection without an answer.

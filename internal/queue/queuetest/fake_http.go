@@ -218,6 +218,16 @@ func (x *exchange) artifactEndpoint(kind string) (string, handler) {
 		return "getArtifact", f.onRun(f.getArtifact)
 	case "GET task artifacts name":
 		return "getLatestArtifact", f.onRun(f.getArtifact)
+	case "GET task artifact-content name":
+		return "latestArtifact", f.onRun(f.artifactContent)
+	case "PUT object start-download":
+		return "startDownload", f.startDownload
+	case "GET index task":
+		return "findTask", f.findTask
+	case "POST auth scopes":
+		return "expandScopes", f.expandScopes
+	case "GET purge-cache purge-cache":
+		return "purgeRequests", f.purgeRequests
 	case "GET run artifacts":
 		return "listArtifacts", f.onRun(f.listArtifacts)
 	case "GET task artifacts":

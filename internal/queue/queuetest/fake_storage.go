@@ -6,10 +6,12 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"hash"
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/taskcluster/taskcluster/v44/clients/client-go/tcobject"
@@ -130,9 +132,28 @@ func (f *Fake) getData(x *exchange) reply {
 	if copied.encoding != "" {
 		x.w.Header().Set("Content-Encoding", copied.encoding)
 	}
-	x.record(http.StatusOK, 0)
-	x.after(http.StatusOK, copied.kept)
+	status, body := http.StatusOK, copied.kept
+	if copied.sha256 != "" {
+		tag := strconv.Quote(copied.sha256)
+		x.w.Header().Set("ETag", tag)
+		if from := x.rest(tag); from > 0 && from < len(body) {
+			x.w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, len(body)-1, len(body)))
+			status, body = http.StatusPartialContent, body[from:]
+		}
+	}
+	x.record(status, 0)
+	x.after(status, body)
 	return reply{}
+}
+
+// rest returns from which byte the rest of data with an entity tag is asked for.
+func (x *exchange) rest(tag string) int {
+	from, found := strings.CutPrefix(x.r.Header.Get("Range"), "bytes=")
+	n, err := strconv.Atoi(strings.TrimSuffix(from, "-"))
+	if !found || err != nil || x.r.Header.Get("If-Range") != tag {
+		return 0
+	}
+	return n
 }
 
 // createUpload is the object service's call. Of the proposed methods it takes

@@ -1,4 +1,6 @@
-package queue
+// Package skew knows how far a server's clock is ahead of this machine's, from
+// the dates of its answers.
+package skew
 
 import (
 	"log/slog"
@@ -12,15 +14,17 @@ const (
 	offsetWarnings  = time.Hour // between two
 )
 
-// clock knows how far the queue's clock is ahead of this machine's.
-type clock struct {
+// Clock is the clock of one server. The zero value is right until an answer
+// tells otherwise. Its methods may be called concurrently.
+type Clock struct {
 	mu     sync.Mutex
 	ahead  time.Duration
 	warned time.Time
 }
 
-// offset is zero unless the clocks differ more than signatures tolerate.
-func (c *clock) offset() time.Duration {
+// Offset is how much the server's clock is ahead: zero unless the clocks differ
+// by more than 30 s, which signatures tolerate.
+func (c *Clock) Offset() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ahead.Abs() <= tolerableOffset {
@@ -29,8 +33,9 @@ func (c *clock) offset() time.Duration {
 	return c.ahead
 }
 
-// learn compares the clocks when an answer has arrived.
-func (c *clock) learn(h http.Header, received time.Time, log *slog.Logger) {
+// Learn compares the clocks by the head of an answer and when it was received.
+// It warns, at most once an hour, of clocks that differ too much.
+func (c *Clock) Learn(h http.Header, received time.Time, log *slog.Logger) {
 	date, err := http.ParseTime(h.Get("Date"))
 	if err != nil || h.Get("Age") != "" { // a cache's answer tells the time it was stored
 		return
@@ -51,12 +56,12 @@ func (c *clock) learn(h http.Header, received time.Time, log *slog.Logger) {
 	}
 }
 
-// expiry converts a moment by the queue's clock to this machine's, so that
-// steps of the wall clock do not move it.
-func (c *clock) expiry(takenUntil time.Time, a answer) time.Time {
-	date, err := http.ParseTime(a.header.Get("Date"))
+// Here converts a moment by the server's clock, told in an answer, to this
+// machine's monotonic clock, so that steps of the wall clock do not move it.
+func (c *Clock) Here(there time.Time, h http.Header, received time.Time) time.Time {
+	date, err := http.ParseTime(h.Get("Date"))
 	if err != nil {
-		date = a.received.Round(0).Add(c.offset())
+		date = received.Round(0).Add(c.Offset())
 	}
-	return a.received.Add(takenUntil.Sub(date))
+	return received.Add(there.Sub(date))
 }
