@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/taskcluster/generic-worker/internal/document"
+	"github.com/taskcluster/generic-worker/payload/paths"
 )
 
 // checker finds what a schema cannot say. It runs even if the schema has found
@@ -19,6 +20,15 @@ type checker struct {
 	lines    bool // this platform is Windows
 	problems Problems
 	reported map[string]bool // pointers of the problems that the schema found
+}
+
+// newChecker returns a checker for a document with the given problems.
+func newChecker(doc *document.Document, root map[string]any, problems Problems) *checker {
+	c := &checker{doc: doc, root: root, problems: problems, reported: make(map[string]bool)}
+	for _, problem := range problems {
+		c.reported[problem.Pointer] = true
+	}
+	return c
 }
 
 func (c *checker) add(pointer, what, remedy string) {
@@ -36,10 +46,14 @@ func (c *checker) commands() {
 	list, _ := c.root["command"].([]any)
 	for i, command := range list {
 		argv, _ := command.([]any)
-		for j, item := range argv {
-			if text, _ := item.(string); len(text) > longestString {
-				c.long(document.Pointer("command", strconv.Itoa(i), strconv.Itoa(j)), "an argument")
-			}
+		c.arguments(document.Pointer("command", strconv.Itoa(i)), argv)
+	}
+}
+
+func (c *checker) arguments(pointer string, argv []any) {
+	for i, item := range argv {
+		if text, _ := item.(string); len(text) > longestString {
+			c.long(pointer+"/"+strconv.Itoa(i), "an argument")
 		}
 	}
 }
@@ -135,8 +149,9 @@ func (c *checker) artifacts() {
 		given, _ := fields["name"].(string)
 		c.contentType(pointer, fields["contentType"])
 		c.expires(pointer, fields["expires"])
+		c.maxFiles(pointer, kind, fields["maxFiles"])
 		name := effectiveName(kind, path, given)
-		if !c.path(pointer, path) && given == "" {
+		if (!c.path(pointer, path) || !c.pattern(pointer, kind, path)) && given == "" {
 			continue // one problem with the path is enough
 		}
 		if !c.artifactName(pointer, kind, given, name) || kind != File {
@@ -153,6 +168,16 @@ func (c *checker) artifacts() {
 		if !twice {
 			taken[name] = pointer
 		}
+	}
+}
+
+// maxFiles sees to it that a glob says how much it may match.
+func (c *checker) maxFiles(pointer, kind string, value any) {
+	switch {
+	case kind == Glob && value == nil:
+		c.add(pointer, "is a glob without maxFiles", `say how many files it may match at most: "maxFiles": 100`)
+	case kind != Glob && value != nil:
+		c.addUnlessReported(pointer+"/maxFiles", "is only for a glob", "remove it")
 	}
 }
 
@@ -182,6 +207,18 @@ func (c *checker) path(pointer, path string) bool {
 	}
 	c.add(pointer+"/path", "leads out of the task directory", "write a path inside it, or an absolute one")
 	return false
+}
+
+// pattern reports a glob that can match nothing, or too much to try.
+func (c *checker) pattern(pointer, kind, path string) bool {
+	if kind != Glob || path == "" {
+		return true
+	}
+	_, fault := paths.ParsePattern(path)
+	if fault != nil {
+		c.add(pointer+"/path", fault.What, fault.Remedy)
+	}
+	return fault == nil
 }
 
 func (c *checker) contentType(pointer string, value any) {

@@ -26,8 +26,12 @@ func (p Payload) CheckExpiry(deadline, expires time.Time) error {
 		if what == "" {
 			continue
 		}
+		key := strconv.Itoa(i)
+		if p.Image != nil {
+			key = artifact.Name
+		}
 		problems = append(problems, document.Problem{
-			Pointer: document.Pointer("artifacts", strconv.Itoa(i), "expires"),
+			Pointer: document.Pointer("artifacts", key, "expires"),
 			What:    fmt.Sprintf("is %s, which %s", stamp(artifact.Expires), what),
 			Remedy:  fmt.Sprintf("the bound is %s; without expires the artifact expires with the task", stamp(bound)),
 		})

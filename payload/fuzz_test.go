@@ -2,11 +2,14 @@ package payload
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io"
 	"math"
 	"math/big"
+	pathpkg "path"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -14,6 +17,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/taskcluster/generic-worker/internal/document"
@@ -25,7 +29,10 @@ func seeds(f *testing.F) []string {
 	if err != nil {
 		f.Fatal(err)
 	}
-	list := []string{typical}
+	list := []string{typical, typicalDocker}
+	for _, test := range docker() {
+		list = append(list, test.text)
+	}
 	for i := 0; i < len(archive.Files); i += 2 {
 		list = append(list, string(archive.Files[i].Data))
 	}
@@ -70,8 +77,18 @@ func FuzzPayloadTwoReaders(f *testing.F) {
 func agree(t *testing.T, got Payload, fields map[string]any) {
 	t.Helper()
 	var argv [][]string
-	for _, command := range fields["command"].([]any) {
-		argv = append(argv, strs(command))
+	_, image := fields["image"]
+	if image != (got.Image != nil) {
+		t.Fatalf("image: got %v, want %v", got.Image, fields["image"])
+	}
+	if image {
+		argv = append(argv, strs(fields["command"]))
+		agreeDocker(t, got, fields)
+	} else {
+		for _, command := range fields["command"].([]any) {
+			argv = append(argv, strs(command))
+		}
+		agreeNative(t, got, fields)
 	}
 	if !slices.EqualFunc(got.Commands, argv, func(c Command, a []string) bool { return slices.Equal(c.Argv, a) }) {
 		t.Errorf("commands: got %q, want %q", got.Commands, argv)
@@ -89,6 +106,11 @@ func agree(t *testing.T, got Payload, fields map[string]any) {
 			t.Errorf("env %q: got %q, want %q", name, got.Env[name], value)
 		}
 	}
+}
+
+// agreeNative compares what payloads for generic-worker have in their own way.
+func agreeNative(t *testing.T, got Payload, fields map[string]any) {
+	t.Helper()
 	features, _ := fields["features"].(map[string]any)
 	for name, pair := range map[string]struct{ got, ordinary bool }{
 		"liveLog": {got.Features.LiveLog, true}, "backingLog": {got.Features.BackingLog, true},
@@ -110,6 +132,119 @@ func agree(t *testing.T, got Payload, fields map[string]any) {
 		if artifact := item.(map[string]any); got.Artifacts[i].Path != artifact["path"] || got.Artifacts[i].Type != artifact["type"] {
 			t.Errorf("artifact %d: got %+v, want %v", i, got.Artifacts[i], artifact)
 		}
+	}
+	mounts, _ := fields["mounts"].([]any)
+	if len(mounts) != len(got.Mounts) {
+		t.Fatalf("mounts: got %d, want %d", len(got.Mounts), len(mounts))
+	}
+	for i, item := range mounts {
+		agreeMount(t, got.Mounts[i], item.(map[string]any))
+	}
+	harmlessMounts(t, got)
+}
+
+func agreeMount(t *testing.T, got Mount, fields map[string]any) {
+	t.Helper()
+	text := func(of map[string]any, key string) string { s, _ := of[key].(string); return s }
+	for key, have := range map[string]string{"file": got.File, "directory": got.Directory} {
+		if want := text(fields, key); want != "" && have != pathpkg.Clean(want) || want == "" && have != "" {
+			t.Errorf("%s: got %q, want %q", key, have, want)
+		}
+	}
+	if got.CacheName != text(fields, "cacheName") || got.Format != text(fields, "format") {
+		t.Errorf("got %+v, want %v", got, fields)
+	}
+	content, given := fields["content"].(map[string]any)
+	if given != (got.Content != nil) {
+		t.Fatalf("content: got %+v, want %v", got.Content, content)
+	}
+	if !given {
+		return
+	}
+	want := Content{
+		TaskID: text(content, "taskId"), Namespace: text(content, "namespace"), Artifact: text(content, "artifact"),
+		URL: text(content, "url"), SHA256: text(content, "sha256"),
+	}
+	if raw, ok := content["raw"].(string); ok {
+		want.Inline = []byte(raw)
+	}
+	if encoded, ok := content["base64"].(string); ok {
+		data, err := base64.StdEncoding.AppendDecode([]byte{}, []byte(encoded))
+		if err != nil {
+			t.Errorf("another reader cannot decode base64: %v", err)
+		}
+		want.Inline = data
+	}
+	if diff := cmp.Diff(want, *got.Content); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// agreeDocker compares what payloads for docker-worker have in their own way.
+func agreeDocker(t *testing.T, got Payload, fields map[string]any) {
+	t.Helper()
+	switch image := fields["image"].(type) {
+	case string:
+		if *got.Image != (Image{Name: image}) {
+			t.Errorf("image: got %+v, want %q", got.Image, image)
+		}
+	case map[string]any:
+		want := map[string]any{"type": image["type"]}
+		for key, value := range map[string]string{
+			"name": got.Image.Name, "taskId": got.Image.TaskID, "namespace": got.Image.Namespace, "path": got.Image.Path,
+		} {
+			if value != "" {
+				want[key] = value
+			}
+		}
+		if diff := cmp.Diff(want, image); diff != "" {
+			t.Errorf("image: %s", diff)
+		}
+	}
+	features, _ := fields["features"].(map[string]any)
+	artifacts, _ := fields["artifacts"].(map[string]any)
+	if features["artifacts"] == false {
+		artifacts = nil
+	}
+	if len(artifacts) != len(got.Artifacts) {
+		t.Errorf("artifacts: got %d, want %d", len(got.Artifacts), len(artifacts))
+	}
+	caches, _ := fields["cache"].(map[string]any)
+	if len(caches) != len(got.Mounts) {
+		t.Errorf("caches: got %d, want %d", len(got.Mounts), len(caches))
+	}
+	for _, m := range got.Mounts {
+		if path, _ := caches[m.CacheName].(string); path == "" || !strings.HasSuffix(pathpkg.Clean(path), m.Directory) {
+			t.Errorf("cache %q: got %q, want %q", m.CacheName, m.Directory, path)
+		}
+		if !filepath.IsLocal(m.Directory) {
+			t.Errorf("cache %q is outside the task directory: %q", m.CacheName, m.Directory)
+		}
+	}
+	for _, note := range got.Notes {
+		if strings.ContainsFunc(note, control) {
+			t.Errorf("note %q", note)
+		}
+	}
+	harmlessMounts(t, got)
+}
+
+// harmlessMounts looks for mounts that nobody may have.
+func harmlessMounts(t *testing.T, got Payload) {
+	t.Helper()
+	names := map[string]bool{}
+	for _, m := range got.Mounts {
+		path := m.File + m.Directory
+		if path != pathpkg.Clean(path) || path == ".." || strings.HasPrefix(path, "../") || strings.ContainsFunc(path, control) {
+			t.Errorf("mount at %q", path)
+		}
+		if m.CacheName == "" {
+			continue
+		}
+		if names[m.CacheName] || strings.HasSuffix(m.CacheName, "*") || path == "." || path == "/" {
+			t.Errorf("cache %q at %q", m.CacheName, path)
+		}
+		names[m.CacheName] = true
 	}
 }
 
@@ -233,6 +368,22 @@ const typical = `{
   "onExitStatus": {"retry": [72], "purgeCaches": [72]}
 }`
 
+// typicalDocker is the same for docker-worker.
+const typicalDocker = `{
+  "image": {"type": "task-image", "taskId": "fN1SbArXTPSVFNUvaOlinQ", "path": "public/image.tar.zst"},
+  "command": ["/bin/bash", "-c", "cd /builds/worker/checkouts && make"],
+  "maxRunTime": 7200,
+  "env": {"HEAD_REV": "4f2a6b1c9d8e7f60514233241506978899aabbcc", "MOZ_AUTOMATION": "1"},
+  "artifacts": {
+    "public/build": {"type": "directory", "path": "/builds/worker/artifacts/", "expires": "2031-01-31T12:00:00.000Z"},
+    "public/log.txt": {"type": "file", "path": "/builds/worker/checkouts/log.txt"}
+  },
+  "cache": {"project-level-1-checkouts": "/builds/worker/checkouts", "project-level-1-pip": "/builds/worker/.cache/pip"},
+  "features": {"taskclusterProxy": true, "chainOfTrust": true},
+  "capabilities": {"devices": {}, "privileged": false},
+  "onExitStatus": {"retry": [72], "purgeCaches": [72]}
+}`
+
 func BenchmarkParse(b *testing.B) {
 	raw := json.RawMessage(typical)
 	b.ReportAllocs()
@@ -248,7 +399,13 @@ func BenchmarkParse(b *testing.B) {
 func TestLargePayloads(t *testing.T) {
 	t.Parallel()
 	many := func(item string, n int) string { return strings.TrimSuffix(strings.Repeat(item+",", n), ",") }
-	var keys strings.Builder
+	var keys, caches, artifacts strings.Builder
+	for i := range 12_000 {
+		n := big.NewInt(int64(i)).String()
+		caches.WriteString(`"c` + n + `":"/c/` + n + `",`)
+		artifacts.WriteString(`"../` + n + `":{"type":"file","path":"../` + n + `"},`)
+	}
+	const docker = `{"image":"ubuntu","command":["true"],"maxRunTime":1,`
 	for i := range 45_000 {
 		keys.WriteString(`,"livelogX` + big.NewInt(int64(i)).Text(36) + `":1`)
 	}
@@ -257,6 +414,9 @@ func TestLargePayloads(t *testing.T) {
 		"keys":       `{"command":[["true"]],"maxRunTime":1` + keys.String() + `}`,
 		"dates":      `{"command":[["true"]],"maxRunTime":1,"artifacts":[` + many(`{"expires":"2031-12-31T23:59:60Z"}`, 20_000) + `]}`,
 		"mounts":     `{"command":[["true"]],"maxRunTime":1,"mounts":[` + many(`{"directory":"x","content":{}}`, 12_000) + `]}`,
+		"places":     `{"command":[["true"]],"maxRunTime":1,"mounts":[` + many(`{"directory":"x","content":{"raw":""},"format":"zip"}`, 9_000) + `]}`,
+		"caches":     docker + `"cache":{` + strings.TrimSuffix(caches.String(), ",") + `}}`,
+		"artifacts":  docker + `"artifacts":{` + strings.TrimSuffix(artifacts.String(), ",") + `}}`,
 		"too many":   `{"command":[[` + many(`""`, 2_000_000) + `]],"maxRunTime":1}`,
 		"deep":       strings.Repeat("[", 9_000) + strings.Repeat("]", 9_000),
 		"too long":   `"` + strings.Repeat("a", document.MaxBytes) + `"`,

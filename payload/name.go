@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/taskcluster/generic-worker/internal/document"
+	"github.com/taskcluster/generic-worker/payload/paths"
 )
 
 const maxName = 1024 // characters
@@ -34,7 +35,7 @@ func nameFault(name string) (what, remedy string) {
 	}
 	for _, r := range name {
 		if r < ' ' || r > '~' {
-			return fmt.Sprintf("has %+q in it", r), "use only printable ASCII characters"
+			return fmt.Sprintf("has %+q in it", r), "the queue takes only printable ASCII: give it such a name"
 		}
 	}
 	if strings.Contains(name, `\`) {
@@ -72,13 +73,17 @@ func segmentFault(name string) string {
 }
 
 // effectiveName returns the name an artifact has: the given one, else the path
-// with slashes. Of a directory, slashes at the end do not count.
+// with slashes. Of a directory, slashes at the end do not count; of a glob, only
+// the directories before its first special character are taken.
 func effectiveName(kind, path, given string) string {
+	if kind == Glob {
+		path = paths.Fixed(path)
+	}
 	name := given
 	if name == "" && path != "" {
 		name = pathpkg.Clean(filepath.ToSlash(path))
 	}
-	if kind != Directory {
+	if kind == File {
 		return name
 	}
 	if trimmed := strings.TrimRight(name, "/"); trimmed != "" {

@@ -1,6 +1,7 @@
 package payload
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -37,10 +38,11 @@ func ParseDocument(doc *document.Document) (Payload, error) {
 	return parse(doc, schema, commandLines)
 }
 
-// Ready does ahead what the first Parse would do: it compiles the schema.
+// Ready does ahead what the first Parse would do: it compiles the schemas.
 func Ready() error {
 	_, err := platformSchema()
-	return err
+	_, docker := dockerSchema()
+	return cmp.Or(err, docker)
 }
 
 var platformSchema = sync.OnceValues(func() (*document.Schema, error) {
@@ -50,28 +52,33 @@ var platformSchema = sync.OnceValues(func() (*document.Schema, error) {
 // parse reads a payload; lines tells whether commands are lines of a batch file.
 func parse(doc *document.Document, schema *document.Schema, lines bool) (Payload, error) {
 	root, _ := doc.Value().(map[string]any)
-	if image, ok := root["image"]; ok {
+	if image, ok := root["image"]; ok && lines {
 		return Payload{}, Problems{dockerWorker(doc, image)}
+	} else if ok {
+		return parseDocker(doc, root)
 	}
-	problems := doc.Check(schema)
-	for _, better := range foreign(doc, root, lines) {
-		problems = slices.DeleteFunc(problems, func(p document.Problem) bool {
-			return p.Pointer == better.Pointer || strings.HasPrefix(p.Pointer, better.Pointer+"/")
-		})
-		problems = append(problems, better)
-	}
-	c := checker{doc: doc, root: root, lines: lines, problems: problems, reported: make(map[string]bool)}
-	for _, problem := range problems {
-		c.reported[problem.Pointer] = true
-	}
+	c := newChecker(doc, root, replaced(doc.Check(schema), foreign(doc, root, lines)))
+	c.lines = lines
 	c.commands()
 	c.env()
 	c.logs()
 	c.artifacts()
+	c.mounts()
 	if len(c.problems) > 0 {
 		return Payload{}, c.problems.Sort()
 	}
-	return decode(doc)
+	return decode(doc, lines)
+}
+
+// replaced puts what is known better in the place of what a schema found there
+// and below.
+func replaced(problems Problems, better []document.Problem) Problems {
+	for _, b := range better {
+		problems = slices.DeleteFunc(problems, func(p document.Problem) bool {
+			return p.Pointer == b.Pointer || strings.HasPrefix(p.Pointer, b.Pointer+"/")
+		})
+	}
+	return append(problems, better...)
 }
 
 // wire is a payload as JSON spells it.
@@ -84,14 +91,20 @@ type wire struct {
 	Features                  Features          `json:"features"`
 	Logs                      Logs              `json:"logs"`
 	OSGroups                  []string          `json:"osGroups"`
-	Mounts                    []json.RawMessage `json:"mounts"`
+	Mounts                    []wireMount       `json:"mounts"`
 	TaskclusterProxyInterface string            `json:"taskclusterProxyInterface"`
 	SupersederURL             string            `json:"supersederUrl"`
 	RDPInfo                   string            `json:"rdpInfo"`
-	OnExitStatus              struct {
-		Retry       []int64 `json:"retry"`
-		PurgeCaches []int64 `json:"purgeCaches"`
-	} `json:"onExitStatus"`
+	OnExitStatus              wireExitStatus    `json:"onExitStatus"`
+}
+
+type wireExitStatus struct {
+	Retry       []int64 `json:"retry"`
+	PurgeCaches []int64 `json:"purgeCaches"`
+}
+
+func (w wireExitStatus) codes() OnExitStatus {
+	return OnExitStatus{Retry: codes(w.Retry), PurgeCaches: codes(w.PurgeCaches)}
 }
 
 type wireArtifact struct {
@@ -102,6 +115,7 @@ type wireArtifact struct {
 	ContentType     string `json:"contentType"`
 	ContentEncoding string `json:"contentEncoding"`
 	Optional        bool   `json:"optional"`
+	MaxFiles        int    `json:"maxFiles"`
 }
 
 const (
@@ -113,14 +127,14 @@ const (
 // understood: no commands, and logs under their usual names.
 func Default() Payload {
 	return Payload{
-		Features:                  Features{LiveLog: true, BackingLog: true, ResourceMonitor: true},
+		Features:                  Features{LiveLog: true, BackingLog: true, ResourceMonitor: ResourceMonitor{On: true}},
 		Logs:                      Logs{Live: defaultLive, Backing: defaultBacking},
 		TaskclusterProxyInterface: "localhost",
 	}
 }
 
 // decode turns a checked document into a Payload.
-func decode(doc *document.Document) (Payload, error) {
+func decode(doc *document.Document, lines bool) (Payload, error) {
 	byDefault := Default()
 	w := wire{Features: byDefault.Features, Logs: byDefault.Logs, TaskclusterProxyInterface: byDefault.TaskclusterProxyInterface}
 	if err := doc.Decode(&w); err != nil {
@@ -133,9 +147,8 @@ func decode(doc *document.Document) (Payload, error) {
 		MaxRunTime:                time.Duration(w.MaxRunTime) * time.Second,
 		Features:                  w.Features,
 		Logs:                      w.Logs,
-		OnExitStatus:              OnExitStatus{Retry: codes(w.OnExitStatus.Retry), PurgeCaches: codes(w.OnExitStatus.PurgeCaches)},
+		OnExitStatus:              w.OnExitStatus.codes(),
 		OSGroups:                  w.OSGroups,
-		Mounts:                    w.Mounts,
 		TaskclusterProxyInterface: w.TaskclusterProxyInterface,
 		SupersederURL:             w.SupersederURL,
 		RDPInfo:                   w.RDPInfo,
@@ -147,8 +160,15 @@ func decode(doc *document.Document) (Payload, error) {
 		}
 		p.Artifacts = append(p.Artifacts, Artifact{
 			Type: a.Type, Path: a.Path, Name: effectiveName(a.Type, a.Path, a.Name), Expires: expires,
-			ContentType: a.ContentType, ContentEncoding: a.ContentEncoding, Optional: a.Optional,
+			ContentType: a.ContentType, ContentEncoding: a.ContentEncoding, Optional: a.Optional, MaxFiles: a.MaxFiles,
 		})
+	}
+	for i, m := range w.Mounts {
+		mount, err := m.mount(lines)
+		if err != nil {
+			return Payload{}, fmt.Errorf("cannot decode the content of mount %d: %w", i, err)
+		}
+		p.Mounts = append(p.Mounts, mount)
 	}
 	return p, nil
 }

@@ -97,7 +97,7 @@ func ordinary(change func(*Payload)) Payload {
 	p := Payload{
 		Commands:                  []Command{{Argv: []string{"true"}}},
 		MaxRunTime:                time.Minute,
-		Features:                  Features{LiveLog: true, BackingLog: true, ResourceMonitor: true},
+		Features:                  Features{LiveLog: true, BackingLog: true, ResourceMonitor: ResourceMonitor{On: true}},
 		Logs:                      Logs{Live: "public/logs/live.log", Backing: "public/logs/live_backing.log"},
 		TaskclusterProxyInterface: "localhost",
 	}
@@ -139,11 +139,11 @@ func TestValid(t *testing.T) {
 		},
 		"features": {
 			ok + `,"features":{"liveLog":false,"backingLog":false,"resourceMonitor":false,"taskclusterProxy":true,"interactive":true,` +
-				`"chainOfTrust":true,"loopbackVideo":true,"loopbackAudio":true,"runTaskAsCurrentUser":true},"taskclusterProxyInterface":"docker-bridge"}`,
+				`"chainOfTrust":true,"runTaskAsCurrentUser":true},"taskclusterProxyInterface":"docker-bridge"}`,
 			ordinary(func(p *Payload) {
 				p.Features = Features{
-					TaskclusterProxy: true, Interactive: true, ChainOfTrust: true,
-					LoopbackVideo: true, LoopbackAudio: true, RunTaskAsCurrentUser: true,
+					TaskclusterProxy: true, Interactive: Interactive{On: true}, ChainOfTrust: true,
+					RunTaskAsCurrentUser: true,
 				}
 				p.TaskclusterProxyInterface = "docker-bridge"
 			}),
@@ -204,19 +204,63 @@ func TestValid(t *testing.T) {
 			ok + `,"mounts":[{"file":"a","content":{"raw":"x"}},` +
 				`{"file":"a.bin","format":"gz","content":{"base64":"aGVsbG8="}},` +
 				`{"directory":"c","cacheName":"n"},` +
-				`{"directory":"c","cacheName":"n","format":"tar.gz","content":{"namespace":"a.b","artifact":"public/x"}},` +
+				`{"directory":"e","cacheName":"m","format":"tar.gz","content":{"namespace":"a.b","artifact":"public/x"}},` +
 				`{"directory":"d","format":"zip","content":{"taskId":"fN1SbArXTPSVFNUvaOlinQ","artifact":"public/x","sha256":"` + strings.Repeat("0", 64) + `"}},` +
 				`{"directory":"d","format":"tar.zst","content":{"url":"https://example.com/x?y=<&>"}}]}`,
 			ordinary(func(p *Payload) {
-				p.Mounts = []json.RawMessage{
-					json.RawMessage(`{"file":"a","content":{"raw":"x"}}`),
-					json.RawMessage(`{"file":"a.bin","format":"gz","content":{"base64":"aGVsbG8="}}`),
-					json.RawMessage(`{"directory":"c","cacheName":"n"}`),
-					json.RawMessage(`{"directory":"c","cacheName":"n","format":"tar.gz","content":{"namespace":"a.b","artifact":"public/x"}}`),
-					json.RawMessage(`{"directory":"d","format":"zip","content":{"taskId":"fN1SbArXTPSVFNUvaOlinQ","artifact":"public/x","sha256":"` +
-						strings.Repeat("0", 64) + `"}}`),
-					json.RawMessage(`{"directory":"d","format":"tar.zst","content":{"url":"https://example.com/x?y=<&>"}}`),
+				p.Mounts = []Mount{
+					{File: "a", Content: &Content{Inline: []byte("x")}},
+					{File: "a.bin", Format: "gz", Content: &Content{Inline: []byte("hello")}},
+					{Directory: "c", CacheName: "n"},
+					{Directory: "e", CacheName: "m", Format: "tar.gz", Content: &Content{Namespace: "a.b", Artifact: "public/x"}},
+					{Directory: "d", Format: "zip", Content: &Content{TaskID: "fN1SbArXTPSVFNUvaOlinQ", Artifact: "public/x", SHA256: strings.Repeat("0", 64)}},
+					{Directory: "d", Format: "tar.zst", Content: &Content{URL: "https://example.com/x?y=<&>"}},
 				}
+			}),
+		},
+		"where mounts go": {
+			ok + `,"mounts":[{"directory":"x//y/./z/..","cacheName":"parent"},{"directory":"x/y/z/","cacheName":"child"},{"file":"x/y/f","content":{"raw":""}},` +
+				`{"directory":".","format":"zip","content":{"raw":""}},{"directory":"/opt/../srv/tools","format":"zip","content":{"raw":""}},` +
+				`{"directory":"d","format":"zip","content":{"raw":""}},{"directory":"d","format":"tar","content":{"raw":""}},{"directory":"d/e","format":"tar","content":{"raw":""}},` +
+				`{"directory":"s","format":"zip","content":{"raw":""}},{"file":"s","content":{"raw":""}},{"file":"..x/...","content":{"raw":""}},{"file":"generic-worker/chain-of-trust-additional-data.json","content":{"raw":"{}"}},` +
+				`{"directory":"generic-worker-src","cacheName":"a *b c"},{"directory":"é: x","cacheName":"` + strings.Repeat("x", 255) + `"}]}`,
+			ordinary(func(p *Payload) {
+				empty := &Content{Inline: []byte{}}
+				p.Mounts = []Mount{
+					{Directory: "x/y", CacheName: "parent"},
+					{Directory: "x/y/z", CacheName: "child"},
+					{File: "x/y/f", Content: empty},
+					{Directory: ".", Format: "zip", Content: empty},
+					{Directory: "/srv/tools", Format: "zip", Content: empty},
+					{Directory: "d", Format: "zip", Content: empty},
+					{Directory: "d", Format: "tar", Content: empty},
+					{Directory: "d/e", Format: "tar", Content: empty},
+					{Directory: "s", Format: "zip", Content: empty},
+					{File: "s", Content: empty},
+					{File: "..x/...", Content: empty},
+					{File: "generic-worker/chain-of-trust-additional-data.json", Content: &Content{Inline: []byte("{}")}},
+					{Directory: "generic-worker-src", CacheName: "a *b c"},
+					{Directory: "é: x", CacheName: strings.Repeat("x", 255)},
+				}
+			}),
+		},
+		"globs": {
+			ok + `,"artifacts":[{"type":"glob","path":"build/**/*.{zip,log}","maxFiles":10},{"type":"glob","path":"*","name":"public/","maxFiles":10000},` +
+				`{"type":"glob","path":"a\\[x/b","maxFiles":1,"optional":true},{"type":"glob","path":"no/special","maxFiles":1}]}`,
+			ordinary(func(p *Payload) {
+				p.Artifacts = []Artifact{
+					{Type: Glob, Path: "build/**/*.{zip,log}", Name: "build", MaxFiles: 10},
+					{Type: Glob, Path: "*", Name: "public", MaxFiles: 10000},
+					{Type: Glob, Path: `a\[x/b`, MaxFiles: 1, Optional: true},
+					{Type: Glob, Path: "no/special", Name: "no", MaxFiles: 1},
+				}
+			}),
+		},
+		"largest exit codes": {
+			ok + `,"onExitStatus":{"retry":[1,4294967295],"purgeCaches":[4294967295]}}`,
+			ordinary(func(p *Payload) {
+				largest := codes([]int64{4294967295})[0]
+				p.OnExitStatus = OnExitStatus{Retry: []int{1, largest}, PurgeCaches: []int{largest}}
 			}),
 		},
 		"the rest": {
@@ -247,7 +291,8 @@ var emptyIsNil = cmpopts.EquateEmpty()
 func TestWindows(t *testing.T) {
 	t.Parallel()
 	got, err := parseOn(t, "windows", `{"command":["echo \"hello\"","dir"],"maxRunTime":60,`+
-		`"features":{"runAsAdministrator":true,"hideCmdWindow":true},"rdpInfo":"login-identity/rdp.json","onExitStatus":{"purgeCaches":[0,66]}}`)
+		`"features":{"runAsAdministrator":true,"hideCmdWindow":true},"rdpInfo":"login-identity/rdp.json","onExitStatus":{"purgeCaches":[0,66]},`+
+		`"mounts":[{"directory":"A\\.\\b\\","cacheName":"c"},{"directory":"D:\\x\\..\\..\\y","cacheName":"d"}]}`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -256,11 +301,12 @@ func TestWindows(t *testing.T) {
 		p.Features.RunAsAdministrator, p.Features.HideCmdWindow = true, true
 		p.RDPInfo = "login-identity/rdp.json"
 		p.OnExitStatus.PurgeCaches = []int{0, 66}
+		p.Mounts = []Mount{{Directory: "A/b", CacheName: "c"}, {Directory: "D:/y", CacheName: "d"}}
 	})
 	if diff := cmp.Diff(want, got, emptyIsNil); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{"runAsAdministrator", "hideCmdWindow", "rdpInfo"}, got.Requests()); diff != "" {
+	if diff := cmp.Diff([]string{"mounts", "runAsAdministrator", "hideCmdWindow", "rdpInfo"}, got.Requests()); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -289,6 +335,10 @@ func TestLongStrings(t *testing.T) {
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
+	_, err = parseOn(t, "posix", `{"image":"ubuntu:24.04","command":["echo","`+most+`aaa"],"maxRunTime":60,"env":{"A":"`+most+`a"}}`)
+	if want := strings.Replace(want, "/command/0/1", "/command/1", 1); err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
 }
 
 func TestPartOfTask(t *testing.T) {
@@ -313,12 +363,12 @@ hello.yml:5:9: /payload/env/A: must be a string, not a number; put it in quotes`
 func TestRequests(t *testing.T) {
 	t.Parallel()
 	all := Payload{
-		EncryptedEnv: []string{"x"}, Mounts: []json.RawMessage{nil}, OSGroups: []string{"x"}, RDPInfo: "x",
+		EncryptedEnv: []string{"x"}, Mounts: []Mount{{}}, OSGroups: []string{"x"}, RDPInfo: "x",
 		Artifacts: []Artifact{{}}, Env: map[string]string{"A": "b"},
-		Features: Features{true, true, true, true, true, true, true, true, true, true, true},
+		Features: Features{true, true, true, Interactive{On: true}, ResourceMonitor{On: true}, true, true, true, true, true, true, true},
 	}
 	want := []string{
-		"encryptedEnv", "mounts", "osGroups", "taskclusterProxy", "interactive", "loopbackVideo", "loopbackAudio",
+		"encryptedEnv", "mounts", "osGroups", "taskclusterProxy", "interactive", "phaseTimings", "loopbackVideo", "loopbackAudio",
 		"chainOfTrust", "runTaskAsCurrentUser", "runAsAdministrator", "hideCmdWindow", "rdpInfo",
 	}
 	if diff := cmp.Diff(want, all.Requests()); diff != "" {
@@ -361,5 +411,27 @@ func TestCheckExpiry(t *testing.T) {
 	}
 	if err := (Payload{Artifacts: []Artifact{{Expires: deadline}}}).CheckExpiry(time.Time{}, time.Time{}); err != nil {
 		t.Errorf("without bounds: %v", err)
+	}
+}
+
+// TestLoopbackElsewhere: macOS and FreeBSD have the schema of Linux but no
+// such devices.
+func TestLoopbackElsewhere(t *testing.T) {
+	t.Parallel()
+	doc, err := document.ParseJSON("", []byte(`{"features":{"loopbackVideo":true,"loopbackAudio":false}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := map[string]any{"loopbackVideo": true, "loopbackAudio": false}
+	got := Problems(loopback(doc, asked, false)).Error()
+	if want := "/features/loopbackVideo: is a feature of workers on Linux; remove it"; got != want {
+		t.Errorf("got %s", got)
+	}
+	if here := loopback(doc, asked, true); len(here) > 0 {
+		t.Errorf("on Linux: %v", here)
+	}
+	p, err := parseOn(t, "posix", `{"command":[["true"]],"maxRunTime":1,"features":{"loopbackVideo":true,"loopbackAudio":true}}`)
+	if problems, _ := errors.AsType[Problems](err); (len(problems) == 0) != loopbacks || loopbacks && !(p.Features.LoopbackVideo && p.Features.LoopbackAudio) {
+		t.Errorf("parsed as %+v, %v", p.Features, err)
 	}
 }

@@ -2,12 +2,21 @@ package payload
 
 import (
 	"encoding/json"
+	"fmt"
 	"time"
+
+	"github.com/taskcluster/generic-worker/internal/document"
+	"github.com/taskcluster/generic-worker/payload/paths"
 )
 
 // Payload is what a task asks for, with every default filled in that does not
 // depend on the files of the task.
 type Payload struct {
+	// Image is set if the payload was written for docker-worker, and else nil.
+	Image *Image
+	// Notes say what such a payload gets in another way than it asks for it:
+	// sentences for the author.
+	Notes        []string
 	Commands     []Command         // at least one
 	Env          map[string]string // names are not empty and have no '=', NUL or control character
 	EncryptedEnv []string          // OpenPGP messages in base64, as they stand in the payload
@@ -17,7 +26,7 @@ type Payload struct {
 	Logs         Logs
 	OnExitStatus OnExitStatus
 	OSGroups     []string
-	Mounts       []json.RawMessage // valid objects of the mount schema
+	Mounts       []Mount
 	// TaskclusterProxyInterface is "localhost" or "docker-bridge".
 	TaskclusterProxyInterface string
 	SupersederURL             string // has no effect
@@ -52,35 +61,91 @@ func (c *Command) UnmarshalJSON(text []byte) error {
 const (
 	File      = "file"
 	Directory = "directory"
+	Glob      = "glob"
 )
 
-// Artifact is a file or a directory that is kept when the task is done.
+// Artifact is what is kept when the task is done: a file, a directory or the
+// files that match a pattern.
 type Artifact struct {
-	Type string // File or Directory
-	Path string // relative to the task directory and inside it, or absolute
-	// Name is that of the artifact. For a directory it is what the names of its
-	// files begin with, before a slash; it is empty for files that are named by
-	// their path in the directory alone.
+	Type string // File, Directory or Glob
+	Path string // relative to the task directory and inside it, or absolute; of a Glob the pattern
+	// Name is that of the artifact. For a directory or a glob it is what the
+	// names of its files begin with, before a slash; it is empty for files that
+	// are named by their path in the directory alone.
 	Name            string
 	Expires         time.Time // zero: with the task
 	ContentType     string    // empty: by the name of the file
 	ContentEncoding string    // "gzip", "identity" or empty: by the name of the file
 	Optional        bool
+	MaxFiles        int // that a Glob may match; 0 for other types
+}
+
+// ParsePattern takes the path of a Glob apart. Parse has done the same, so that
+// it is no error for one in a Payload.
+func ParsePattern(pattern string) (paths.Pattern, error) {
+	p, fault := paths.ParsePattern(pattern)
+	if fault != nil {
+		return paths.Pattern{}, fmt.Errorf("pattern %s %s", document.Quote(pattern), fault.What)
+	}
+	return p, nil
 }
 
 // Features are what the worker is asked to do beside running the commands.
 type Features struct {
-	LiveLog              bool `json:"liveLog"`    // on by default
-	BackingLog           bool `json:"backingLog"` // on by default
-	TaskclusterProxy     bool `json:"taskclusterProxy"`
-	Interactive          bool `json:"interactive"`
-	ResourceMonitor      bool `json:"resourceMonitor"` // on by default
-	LoopbackVideo        bool `json:"loopbackVideo"`
-	LoopbackAudio        bool `json:"loopbackAudio"`
-	ChainOfTrust         bool `json:"chainOfTrust"`
-	RunTaskAsCurrentUser bool `json:"runTaskAsCurrentUser"`
-	RunAsAdministrator   bool `json:"runAsAdministrator"`
-	HideCmdWindow        bool `json:"hideCmdWindow"`
+	LiveLog              bool            `json:"liveLog"`    // on by default
+	BackingLog           bool            `json:"backingLog"` // on by default
+	TaskclusterProxy     bool            `json:"taskclusterProxy"`
+	Interactive          Interactive     `json:"interactive"`
+	ResourceMonitor      ResourceMonitor `json:"resourceMonitor"` // on by default
+	PhaseTimings         bool            `json:"phaseTimings"`
+	LoopbackVideo        bool            `json:"loopbackVideo"`
+	LoopbackAudio        bool            `json:"loopbackAudio"`
+	ChainOfTrust         bool            `json:"chainOfTrust"`
+	RunTaskAsCurrentUser bool            `json:"runTaskAsCurrentUser"`
+	RunAsAdministrator   bool            `json:"runAsAdministrator"`
+	HideCmdWindow        bool            `json:"hideCmdWindow"`
+}
+
+// Interactive is whether a task has a shell, and for how long after a failure.
+type Interactive struct {
+	On            bool
+	HoldOnFailure time.Duration // whole minutes; 0: the shell ends with the last command
+}
+
+// UnmarshalJSON takes true, false, or an object, which means true.
+func (i *Interactive) UnmarshalJSON(text []byte) error {
+	var more struct {
+		HoldOnFailure int64 `json:"holdOnFailure"`
+	}
+	on, err := boolOr(text, &more)
+	*i = Interactive{On: on, HoldOnFailure: time.Duration(more.HoldOnFailure) * time.Minute}
+	return err
+}
+
+// ResourceMonitor is whether commands are measured, and where the figures go
+// beside the log.
+type ResourceMonitor struct {
+	On       bool
+	Artifact bool // publish them
+}
+
+// UnmarshalJSON takes true, false, or an object, which means true.
+func (m *ResourceMonitor) UnmarshalJSON(text []byte) error {
+	var more struct {
+		Artifact bool `json:"artifact"`
+	}
+	on, err := boolOr(text, &more)
+	*m = ResourceMonitor{On: on, Artifact: more.Artifact}
+	return err
+}
+
+// boolOr reads true or false, or else an object, which stands for true.
+func boolOr(text []byte, object any) (on bool, err error) {
+	if len(text) > 0 && text[0] == '{' {
+		return true, json.Unmarshal(text, object)
+	}
+	err = json.Unmarshal(text, &on)
+	return on, err
 }
 
 // Logs are the names of the log artifacts.
@@ -108,7 +173,9 @@ func (p Payload) Requests() []string {
 		{"mounts", len(p.Mounts) > 0},
 		{"osGroups", len(p.OSGroups) > 0},
 		{"taskclusterProxy", f.TaskclusterProxy},
-		{"interactive", f.Interactive},
+		{"interactive", f.Interactive.On},
+		{"phaseTimings", f.PhaseTimings},
+		{"resourceMonitor", f.ResourceMonitor.Artifact}, // no task has to be measured
 		{"loopbackVideo", f.LoopbackVideo},
 		{"loopbackAudio", f.LoopbackAudio},
 		{"chainOfTrust", f.ChainOfTrust},
@@ -124,4 +191,13 @@ func (p Payload) Requests() []string {
 		}
 	}
 	return names
+}
+
+// Key is the key by which the payload asks for one of its Requests: the same name,
+// but for the caches of a payload for docker-worker.
+func (p Payload) Key(request string) string {
+	if p.Image != nil && request == "mounts" {
+		return "cache"
+	}
+	return request
 }

@@ -11,6 +11,9 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+
+	"github.com/taskcluster/generic-worker/internal/filelock"
+	"github.com/taskcluster/generic-worker/internal/trash"
 )
 
 const sessionPrefix = "task_"
@@ -37,7 +40,7 @@ type Insecure struct {
 	mu     sync.Mutex
 	tasks  *os.Root // TasksDir; nil before Start and after Close
 	open   map[string]bool
-	trash  *trash
+	trash  *trash.Trash
 	unlock func() error
 }
 
@@ -51,7 +54,7 @@ func (e *Insecure) Start(ctx context.Context) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("cannot make tasksDir: %w", err)
 	}
-	unlock, err := lock(dir, "tasksDir")
+	unlock, err := filelock.Take(dir, "tasksDir")
 	if err != nil {
 		return err
 	}
@@ -65,12 +68,12 @@ func (e *Insecure) Start(ctx context.Context) error {
 		e.Log = slog.New(slog.DiscardHandler)
 	}
 	e.TasksDir, e.tasks, e.unlock, e.open = dir, tasks, unlock, map[string]bool{}
-	e.trash = newTrash(e.Log, e.place)
+	e.trash = trash.New(e.Log, e.place)
 	e.stopLeftovers(ctx)
 	if e.CleanUp {
 		e.recover(ctx)
 	}
-	e.trash.start(ctx)
+	e.trash.Start(ctx)
 	return nil
 }
 
@@ -85,7 +88,7 @@ func (e *Insecure) recover(ctx context.Context) {
 		if !entry.IsDir() || !strings.HasPrefix(entry.Name(), sessionPrefix) {
 			continue
 		}
-		if err := throw(e.tasks, entry.Name()); err != nil {
+		if err := trash.Throw(e.tasks, entry.Name()); err != nil {
 			e.Log.WarnContext(ctx, "cannot move the directory of an earlier task to the trash", "dir", filepath.Join(e.TasksDir, entry.Name()), "error", err)
 		}
 	}
@@ -132,8 +135,8 @@ func (e *Insecure) make(name string) (*os.Root, os.FileInfo, error) {
 	err := e.tasks.Mkdir(name, 0o700)
 	switch {
 	case errors.Is(err, fs.ErrExist):
-		if err = throw(e.tasks, name); err == nil {
-			e.trash.stir()
+		if err = trash.Throw(e.tasks, name); err == nil {
+			e.trash.Stir()
 			err = e.tasks.Mkdir(name, 0o700)
 		}
 	case errors.Is(err, fs.ErrNotExist):
@@ -178,30 +181,42 @@ func (e *Insecure) leave(name string, root *os.Root, made os.FileInfo) error {
 	}
 	now, err := e.tasks.Lstat(name)
 	if err != nil || !os.SameFile(made, now) {
-		e.trash.adopt(root)
+		e.trash.Adopt(root)
 	} else if err := root.Close(); err != nil {
 		return fmt.Errorf("cannot close task directory %s: %w", name, err)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if err := throw(e.tasks, name); err != nil {
+	if err := trash.Throw(e.tasks, name); err != nil {
 		return fmt.Errorf("cannot move task directory %s to the trash: %w", filepath.Join(e.TasksDir, name), err)
 	}
-	e.trash.stir()
+	e.trash.Stir()
 	return nil
+}
+
+// Settle waits until the directories of tasks that ended are deleted, as far as
+// they can be.
+func (e *Insecure) Settle(ctx context.Context) error {
+	e.mu.Lock()
+	bin := e.trash
+	e.mu.Unlock()
+	if bin == nil {
+		return nil
+	}
+	return bin.Settle(ctx)
 }
 
 // Close waits until the trash is empty, but not longer than ctx. What is left
 // then, the next Start deletes. No session may be open.
 func (e *Insecure) Close(ctx context.Context) error {
 	e.mu.Lock()
-	trash, unlock := e.trash, e.unlock
+	bin, unlock := e.trash, e.unlock
 	e.mu.Unlock()
-	if trash == nil {
+	if bin == nil {
 		return nil
 	}
-	err := trash.close(ctx)
+	err := bin.Close(ctx)
 	e.mu.Lock()
 	tasks := e.tasks
 	e.tasks, e.trash = nil, nil

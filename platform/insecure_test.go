@@ -15,6 +15,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/taskcluster/generic-worker/internal/filelock"
+	"github.com/taskcluster/generic-worker/internal/trash"
 )
 
 // operator is a log that tests can read while it is written.
@@ -126,10 +129,10 @@ func TestOpenMakesAnEmptyDirectoryForItsUserOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	closeEngine(t, engine)
-	if diff := cmp.Diff([]string{trashName, lockName}, list(t, dir)); diff != "" {
+	if diff := cmp.Diff([]string{trash.Name, filelock.Name}, list(t, dir)); diff != "" {
 		t.Error(diff)
 	}
-	if left := list(t, filepath.Join(dir, trashName)); len(left) > 0 {
+	if left := list(t, filepath.Join(dir, trash.Name)); len(left) > 0 {
 		t.Errorf("the trash still holds %q", left)
 	}
 }
@@ -180,18 +183,18 @@ func TestStartTakesOnlyDirectoriesOfTasks(t *testing.T) {
 	write(t, filepath.Join(dir, "task_dead_0", "sub", "file"), "x")
 	write(t, filepath.Join(dir, "cache", "file"), "x")
 	write(t, filepath.Join(dir, "task_file"), "x")
-	write(t, filepath.Join(dir, trashName, "task_older_0.abc", "file"), "x")
+	write(t, filepath.Join(dir, trash.Name, "task_older_0.abc", "file"), "x")
 	write(t, filepath.Join(outside, "file"), "x")
 	if err := os.Symlink(outside, filepath.Join(dir, "task_link")); err != nil {
 		t.Fatal(err)
 	}
 	engine, _ := startEngine(t, dir)
 	closeEngine(t, engine)
-	want := []string{trashName, "cache", lockName, "task_file", "task_link"}
+	want := []string{trash.Name, "cache", filelock.Name, "task_file", "task_link"}
 	if diff := cmp.Diff(want, list(t, dir)); diff != "" {
 		t.Error(diff)
 	}
-	if left := list(t, filepath.Join(dir, trashName)); len(left) > 0 {
+	if left := list(t, filepath.Join(dir, trash.Name)); len(left) > 0 {
 		t.Errorf("the trash still holds %q", left)
 	}
 	if _, err := os.Stat(filepath.Join(outside, "file")); err != nil {
@@ -204,7 +207,7 @@ func TestTwoEnginesCannotShareTasksDir(t *testing.T) {
 	dir := t.TempDir()
 	startEngine(t, dir)
 	err := (&Insecure{TasksDir: dir}).Start(t.Context())
-	locked, ok := errors.AsType[*LockedError](err)
+	locked, ok := errors.AsType[*filelock.HeldError](err)
 	if !ok || locked.PID != os.Getpid() || !strings.HasSuffix(err.Error(), "or give this one another tasksDir") {
 		t.Errorf("the second engine got %v", err)
 	}
@@ -247,7 +250,7 @@ func TestCloseGivesUpWithItsContextAndTheNextStartGoesOn(t *testing.T) {
 	}
 	engine, _ = startEngine(t, dir)
 	closeEngine(t, engine)
-	if left := list(t, filepath.Join(dir, trashName)); len(left) > 0 {
+	if left := list(t, filepath.Join(dir, trash.Name)); len(left) > 0 {
 		t.Errorf("the trash still holds %q", left)
 	}
 }

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/taskcluster/generic-worker/internal/trash"
 )
 
 // mutations are what a task may do to its own directory; $VICTIM is a
@@ -108,7 +110,7 @@ func TestWhateverATaskDoesToItsDirectory(t *testing.T) {
 			if diff := cmp.Diff(before, after); diff != "" {
 				t.Errorf("something else changed:\n%s", diff)
 			}
-			for _, moved := range []string{filepath.Join(elsewhere, "moved"), session.Dir + ".moved", filepath.Join(dir, trashName)} {
+			for _, moved := range []string{filepath.Join(elsewhere, "moved"), session.Dir + ".moved", filepath.Join(dir, trash.Name)} {
 				if entries, err := os.ReadDir(moved); err == nil && len(entries) > 0 {
 					t.Errorf("%s still holds %q\n%s", moved, entries, log)
 				}

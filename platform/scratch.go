@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+
+	"github.com/taskcluster/generic-worker/internal/filelock"
 )
 
 // Scratch makes a directory below parent for one worker that lives as long as
@@ -21,7 +23,7 @@ func Scratch(ctx context.Context, parent string, log *slog.Logger) (dir string, 
 	if dir, err = os.MkdirTemp(parent, "run-"); err != nil {
 		return "", nil, fmt.Errorf("cannot make a directory to run the task in: %w", err)
 	}
-	unlock, err := Lock(dir)
+	unlock, err := filelock.Take(dir, "stateDir")
 	if err != nil {
 		return "", nil, errors.Join(err, os.RemoveAll(dir))
 	}
@@ -36,10 +38,10 @@ func Scratch(ctx context.Context, parent string, log *slog.Logger) (dir string, 
 func clearScratch(ctx context.Context, parent string, log *slog.Logger) {
 	old, _ := filepath.Glob(filepath.Join(parent, "run-*"))
 	for _, dir := range old {
-		if _, err := os.Stat(filepath.Join(dir, lockName)); err != nil {
+		if _, err := os.Stat(filepath.Join(dir, filelock.Name)); err != nil {
 			continue // its process is about to lock it
 		}
-		unlock, err := Lock(dir)
+		unlock, err := filelock.Take(dir, "stateDir")
 		if err != nil {
 			continue // somebody is running a task there
 		}

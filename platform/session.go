@@ -14,7 +14,7 @@ import (
 const sessionNameMax = 20
 
 // Session is the place one task runs in. Its commands are made one by one;
-// nothing else may be called concurrently.
+// nothing but Beside may be called concurrently.
 type Session struct {
 	Dir  string   // absolute path of the task directory
 	Root *os.Root // the same directory as a handle no link leads out of
@@ -56,6 +56,14 @@ func (s *Session) Command(argv []string, env map[string]string) (*process.Comman
 	command.Marker = s.marker
 	s.commands++
 	return command, nil
+}
+
+// Beside returns a command that runs beside the task's own: with the same
+// identity, directory and environment, to which env is added and wins. On all
+// systems argv is the program and its arguments. It may be called concurrently,
+// and what it returns may run while the task's commands do.
+func (s *Session) Beside(argv []string, env map[string]string) *process.Command {
+	return &process.Command{Argv: argv, Dir: s.Dir, Env: merge(s.environ, env), As: s.As, Marker: s.marker}
 }
 
 // Close takes the place away and closes Root. It takes one rename, not the

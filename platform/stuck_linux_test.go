@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/taskcluster/generic-worker/internal/trash"
 )
 
 // Rows are ways to leave what even root cannot delete; each returns how to
@@ -101,11 +103,11 @@ func TestWhatCannotBeDeletedIsReportedOnceAndTriedAgain(t *testing.T) {
 			}
 			closeEngine(t, engine)
 
-			left := list(t, filepath.Join(dir, trashName))
+			left := list(t, filepath.Join(dir, trash.Name))
 			if len(left) != 1 {
 				t.Fatalf("the trash holds %q", left)
 			}
-			if rest := list(t, filepath.Join(dir, trashName, left[0])); len(rest) != 1 || rest[0] != "sub" {
+			if rest := list(t, filepath.Join(dir, trash.Name, left[0])); len(rest) != 1 || rest[0] != "sub" {
 				t.Errorf("of what could be deleted, %q is still there", rest)
 			}
 			if told := strings.Count(log.String(), "cannot delete"); told != 1 || !strings.Contains(log.String(), left[0]) {
@@ -116,14 +118,14 @@ func TestWhatCannotBeDeletedIsReportedOnceAndTriedAgain(t *testing.T) {
 			}
 
 			// The mount or flag moved along with the directory.
-			moved := filepath.Join(dir, trashName, left[0])
+			moved := filepath.Join(dir, trash.Name, left[0])
 			if err := os.Rename(moved, session.Dir); err != nil {
 				t.Fatal(err)
 			}
 			undo()
 			engine, _ = startEngine(t, dir)
 			closeEngine(t, engine)
-			if left := list(t, filepath.Join(dir, trashName)); len(left) > 0 {
+			if left := list(t, filepath.Join(dir, trash.Name)); len(left) > 0 {
 				t.Errorf("after another start the trash holds %q", left)
 			}
 		})

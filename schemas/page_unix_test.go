@@ -15,7 +15,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/taskcluster/generic-worker/features/all"
+	"github.com/taskcluster/generic-worker/features/interactive"
 	"github.com/taskcluster/generic-worker/features/livelog"
+	"github.com/taskcluster/generic-worker/features/loopback"
+	"github.com/taskcluster/generic-worker/features/mounts"
+	"github.com/taskcluster/generic-worker/features/resourcemonitor"
 	"github.com/taskcluster/generic-worker/features/taskclusterproxy"
 	"github.com/taskcluster/generic-worker/payload"
 )
@@ -24,37 +28,44 @@ const page = "../docs/payload.md"
 
 // part is what the page shows of one property of a schema.
 type part struct {
-	Type        string          `json:"type"`
+	Type        any             `json:"type"` // a name or several
 	Description string          `json:"description"`
 	Default     json.RawMessage `json:"default"`
 	Enum        []string        `json:"enum"`
 	Properties  json.RawMessage `json:"properties"`
 	Required    []string        `json:"required"`
+	Title       string          `json:"title"`
 	Defs        map[string]part `json:"$defs"`
-	name        string
+
+	Ref      string            `json:"$ref"`
+	OneOf    []part            `json:"oneOf"`
+	Examples []json.RawMessage `json:"examples"`
+
+	name string
 }
 
 // TestPage sees to it that the tables of docs/payload.md are those of the schema
 // and of the features of this build; -update writes them.
 func TestPage(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("payload-posix.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var root part
-	if err := json.Unmarshal(text, &root); err != nil {
-		t.Fatal(err)
-	}
+	root, docker := read(t, "payload-posix.json"), read(t, "payload-docker.json")
+	features, others := abilities(t)
+	stories := shown(t)
 	golden, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := string(golden)
 	for name, table := range map[string]string{
-		"properties": properties(t, root),
-		"artifact":   properties(t, root.Defs["artifact"]),
-		"features":   features(t, root),
+		"properties":      properties(t, root),
+		"artifact":        properties(t, root.Defs["artifact"]),
+		"features":        table(t, "Feature", features, stories),
+		"abilities":       table(t, "What", others, stories),
+		"mounts":          forms(t, root, root.Defs["file"], root.Defs["directory"], root.Defs["cache"]),
+		"content":         forms(t, root, root.Defs["content"].OneOf...),
+		"docker":          properties(t, docker),
+		"docker-features": inner(t, docker, "features"),
+		"docker-artifact": properties(t, docker.Defs["artifact"]),
 	} {
 		want = between(t, want, name, table)
 	}
@@ -132,7 +143,10 @@ func properties(t *testing.T, of part) string {
 			}
 		}
 		for _, r := range rows {
-			kind := r.Type
+			kind := strings.Trim(fmt.Sprint(r.Type), "[]")
+			if r.Type == nil {
+				kind = "several forms"
+			}
 			if len(r.Enum) > 0 {
 				kind = "`" + strings.Join(r.Enum, "`, `") + "`"
 			}
@@ -150,35 +164,45 @@ func properties(t *testing.T, of part) string {
 	return out.String()
 }
 
-func features(t *testing.T, root part) string {
+// forms is a table of the properties of several objects, of which one is meant;
+// the first row of each tells what it is.
+func forms(t *testing.T, root part, of ...part) string {
 	t.Helper()
 	var out strings.Builder
-	out.WriteString("\n| Feature | Default | This version | Meaning |\n|---|---|---|---|\n")
-	for _, p := range inOrder(t, root.Properties) {
-		if p.name != "features" {
-			continue
-		}
-		for _, f := range inOrder(t, p.Properties) {
-			fmt.Fprintf(&out, "| `%s` | %s | %s | %s |\n", f.name, f.usual(), standing(t, f.name), inCell(f.Description))
+	out.WriteString("\n| Form | Property | Type | Meaning |\n|---|---|---|---|\n")
+	for _, form := range of {
+		title, _, _ := strings.Cut(form.Title, ":")
+		for _, p := range inOrder(t, form.Properties) {
+			if ref, ok := strings.CutPrefix(p.Ref, "#/$defs/"); ok && p.Description == "" {
+				p.Description = root.Defs[ref].Description
+			}
+			kind := "[as below](#content)"
+			if p.Type != nil {
+				kind = fmt.Sprint(p.Type)
+			}
+			if len(p.Enum) > 0 {
+				kind = "`" + strings.Join(p.Enum, "`, `") + "`"
+			}
+			if slices.Contains(form.Required, p.name) {
+				kind += ", **required**"
+			}
+			fmt.Fprintf(&out, "| %s | `%s` | %s | %s |\n", title, p.name, kind, inCell(p.Description))
+			title = ""
 		}
 	}
 	return out.String()
 }
 
-// standing is what happens to a task that asks for a feature.
-func standing(t *testing.T, name string) string {
+// inner is a table of the properties of one property.
+func inner(t *testing.T, root part, name string) string {
 	t.Helper()
-	p, err := payload.Parse(fmt.Appendf(nil, `{"command":[["true"]],"maxRunTime":1,"features":{%q:true}}`, name))
-	if err != nil {
-		t.Fatal(err)
+	for _, p := range inOrder(t, root.Properties) {
+		if p.name == name {
+			return properties(t, p)
+		}
 	}
-	switch {
-	case offered(name):
-		return "offered"
-	case slices.Contains(p.Requests(), name):
-		return "not offered: `malformed-payload`"
-	}
-	return "no effect"
+	t.Fatalf("the schema has no %s", name)
+	return ""
 }
 
 // asked are payloads that ask for what is no member of features.
@@ -201,9 +225,16 @@ func TestAsked(t *testing.T) {
 	}
 }
 
+// everything is a configuration that offers all features.
+var everything = all.Config{
+	Mounts: &mounts.Config{}, Proxy: &taskclusterproxy.Config{}, Resources: &resourcemonitor.Config{}, OSGroups: true,
+	LoopbackVideo: &loopback.Config{}, LoopbackAudio: &loopback.Config{},
+}
+
 // offered tells whether this build has a feature.
 func offered(name string) bool {
-	for _, f := range all.List(all.Config{Proxy: &taskclusterproxy.Config{}}, livelog.New(livelog.Config{}, slog.New(slog.DiscardHandler))) {
+	log := slog.New(slog.DiscardHandler)
+	for _, f := range all.List(everything, livelog.New(livelog.Config{}, log), interactive.New(interactive.Config{}, log)) {
 		if f.Name() == name {
 			return true
 		}

@@ -18,3 +18,9 @@ var Task []byte
 //
 //go:embed chain-policy.json
 var ChainPolicy []byte
+
+// PayloadDocker is the schema of the payload of a task that was written for
+// docker-worker.
+//
+//go:embed payload-docker.json
+var PayloadDocker []byte

@@ -142,6 +142,24 @@ func directory(path, name string) payload.Artifact {
 	return payload.Artifact{Type: payload.Directory, Path: path, Name: name, ContentEncoding: "identity"}
 }
 
+// glob is a pattern with the name it has by default.
+func glob(pattern string, maxFiles int) payload.Artifact {
+	p, err := payload.ParsePattern(pattern)
+	if err != nil {
+		panic(err)
+	}
+	name := p.Dir
+	if name == "." {
+		name = ""
+	}
+	return payload.Artifact{Type: payload.Glob, Path: pattern, Name: name, MaxFiles: maxFiles, ContentEncoding: "identity"}
+}
+
+func named(a payload.Artifact, name string) payload.Artifact {
+	a.Name = name
+	return a
+}
+
 func optional(a payload.Artifact) payload.Artifact {
 	a.Optional = true
 	return a
@@ -264,6 +282,57 @@ func TestArtifacts(t *testing.T) {
 			so:        task.Failed,
 			kept:      map[string]string{"public/1": "123", "public/2": "error too-large-file-on-worker", "public/3": "7"},
 		},
+		"a glob": {
+			files:     map[string]string{"out/a.log": "A", "out/b.txt": "B", "out/sub/c.log": "C", "d.log": "D"},
+			artifacts: []payload.Artifact{glob("out/*.log", 1)},
+			kept:      map[string]string{"out/a.log": "A"},
+		},
+		"globs through any number of directories": {
+			files:     map[string]string{"out/a.log": "A", "out/b.txt": "B", "out/sub/deep/c.log": "C", "out/sub/deep/.d.log": "D"},
+			artifacts: []payload.Artifact{named(glob("out/**/*.{log,xml}", 10), "public/logs"), glob("**/b.*", 1)},
+			kept: map[string]string{
+				"public/logs/a.log": "A", "public/logs/sub/deep/c.log": "C", "public/logs/sub/deep/.d.log": "D", "out/b.txt": "B",
+			},
+		},
+		"more matches than allowed": {
+			files:     map[string]string{"out/1": "1", "out/2": "2", "out/3": "3", "out/4": "4", "z": "Z"},
+			artifacts: []payload.Artifact{optional(glob("out/*", 2)), file("z", "z")},
+			so:        task.Failed,
+			kept:      map[string]string{"out/1": "1", "out/2": "2", "z": "Z"},
+			log:       "4 files match out/*, and its maxFiles is 2; raise it",
+		},
+		"far more matches than allowed": {
+			files:     many("out", counted+100),
+			artifacts: []payload.Artifact{glob("out/*", 1)},
+			so:        task.Failed,
+			kept:      map[string]string{"out/0000": "x"},
+			log:       "1001 files and maybe more match out/*, and its maxFiles is 1; write a narrower pattern",
+		},
+		"a glob without a match": {
+			files:     map[string]string{"out/a.txt": "A"},
+			artifacts: []payload.Artifact{named(glob("out/*.log", 5), "public/logs"), optional(glob("out/*.xml", 5)), glob("*.zip", 5)},
+			so:        task.Failed,
+			kept:      map[string]string{"public/logs": "error file-missing-on-worker", "*.zip": "error file-missing-on-worker"},
+			log:       "Artifact public/logs is not published: cannot publish out/*.log: no file matches it",
+		},
+		"a glob below a directory that is missing, and one below a file": {
+			files:     map[string]string{"a": "A"},
+			artifacts: []payload.Artifact{glob("out/*", 5), glob("a/**", 5)},
+			so:        task.Failed,
+			kept:      map[string]string{"out": "error file-missing-on-worker", "a": "error invalid-resource-on-worker"},
+		},
+		"a glob does not lead out": {
+			files:     map[string]string{"out/a": "A"},
+			links:     map[string]string{"out/away": "/etc", "out/file": "/etc/hostname", "out/own": "a"},
+			artifacts: []payload.Artifact{glob("out/**", 5)},
+			so:        task.Failed,
+			kept:      map[string]string{"out/a": "A", "out/own": "A", "out/file": "error invalid-resource-on-worker", "out/away": "error invalid-resource-on-worker"},
+		},
+		"a file is what it says before a glob, and that before a directory": {
+			files:     map[string]string{"out/a": "A", "out/b": "B", "out/c": "C"},
+			artifacts: []payload.Artifact{directory("out", "out"), glob("out/[ab]", 2), file("out/a", "out/a")},
+			kept:      map[string]string{"out/a": "A", "out/b": "B", "out/c": "C"},
+		},
 		"a path outside": {
 			artifacts: []payload.Artifact{file("/etc/hostname", "public/hostname")},
 			so:        task.Failed,
@@ -296,6 +365,15 @@ func TestArtifacts(t *testing.T) {
 			}
 		})
 	}
+}
+
+// many are n equal files in a directory.
+func many(dir string, n int) map[string]string {
+	files := make(map[string]string, n)
+	for i := range n {
+		files[fmt.Sprintf("%s/%04d", dir, i)] = "x"
+	}
+	return files
 }
 
 func TestLogAndSummary(t *testing.T) {

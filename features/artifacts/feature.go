@@ -54,6 +54,8 @@ type publication struct {
 	run      *task.Run
 	tree     taskdir.Tree
 	prepared bool
+	omitted  []omission // what the entries include and does not become an artifact
+	over     error      // there is more than a limit allows
 }
 
 // prepare marks that the commands may run: before that, a task has left nothing.
@@ -68,7 +70,7 @@ func (p *publication) finish(ctx context.Context, so task.Resolution) error {
 		return nil
 	}
 	p.tree = taskdir.Tree{Root: p.run.Session.Root, Absolute: p.Absolute}
-	found := p.list()
+	found := p.list(ctx)
 	start := time.Now()
 	p.publish(ctx, found)
 	p.summary(found, time.Since(start))
@@ -77,5 +79,5 @@ func (p *publication) finish(ctx context.Context, so task.Resolution) error {
 			return i.fatal
 		}
 	}
-	return nil
+	return p.over
 }

@@ -1,8 +1,10 @@
 package artifacts
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 	"time"
@@ -22,18 +24,26 @@ type item struct {
 	from     payload.Artifact
 	found    error           // why there is nothing to publish
 	record   artifact.Record // how it was published
+	err      error           // why it was not
 	fatal    error           // what it means for the task
 	reserved bool            // the name is a feature's
 }
 
+// omission is something that is no artifact although an entry includes it.
+type omission struct {
+	path string
+	why  error
+}
+
 // list collects what the payload asks for, in order of name. Files are taken
-// before directories, since whoever names a file means that one's settings.
-func (p *publication) list() []*item {
+// before globs and those before directories, since whoever names a file means
+// that one's settings.
+func (p *publication) list(ctx context.Context) []*item {
 	c := &collection{publication: p, byName: map[string]*item{}}
-	for _, kind := range []string{payload.File, payload.Directory} {
+	for _, kind := range []string{payload.File, payload.Glob, payload.Directory} {
 		for _, a := range p.run.Payload.Artifacts {
 			if a.Type == kind {
-				c.add(a)
+				c.add(ctx, a)
 			}
 		}
 	}
@@ -49,36 +59,93 @@ type collection struct {
 	full   bool // one file too many was found
 }
 
-func (c *collection) add(a payload.Artifact) {
-	if a.Type == payload.File {
-		info, err := c.tree.Stat(a.Path)
-		i := &item{name: a.Name, path: a.Path, from: a, found: err}
-		if err == nil {
-			i.size = info.Size()
-		}
-		c.take(i)
-		return
+func (c *collection) add(ctx context.Context, a payload.Artifact) {
+	var err error
+	switch a.Type {
+	case payload.File:
+		c.file(a)
+	case payload.Glob:
+		err = c.glob(ctx, a)
+	default:
+		err = c.tree.Walk(a.Path, func(e taskdir.Entry) bool {
+			c.child(a, e)
+			return !c.full && ctx.Err() == nil
+		})
 	}
-	err := c.tree.Walk(a.Path, func(e taskdir.Entry) bool {
-		c.child(a, e)
-		return !c.full
-	})
 	if err != nil {
-		// There is no file to name, so the directory's own name tells of it.
+		// There is no file to name, so the entry's own name tells of it.
 		c.take(&item{name: nameOf(a, ""), path: a.Path, from: a, found: err})
 	}
 }
+
+func (c *collection) file(a payload.Artifact) {
+	info, err := c.tree.Stat(a.Path)
+	i := &item{name: a.Name, path: a.Path, from: a, found: err}
+	if err == nil {
+		i.size = info.Size()
+	}
+	c.take(i)
+}
+
+// counted is how many files are counted that a glob matches beyond its maxFiles.
+const counted = 1000
+
+// glob takes the files that match a pattern, as many as the entry allows, and
+// counts the others, but not for ever.
+func (c *collection) glob(ctx context.Context, a payload.Artifact) error {
+	pattern, err := payload.ParsePattern(a.Path)
+	if err != nil {
+		return &artifact.FileError{Path: a.Path, Reason: artifact.Invalid, Err: err}
+	}
+	matched, seen := 0, 0
+	err = c.tree.WalkTo(pattern.Dir, pattern.Depth(), func(e taskdir.Entry) bool {
+		switch {
+		case e.Dir: // what is in there may match
+			seen++
+			c.child(a, e)
+		case pattern.Match(e.Name):
+			if matched++; matched <= a.MaxFiles {
+				c.child(a, e)
+			}
+		}
+		return !c.full && ctx.Err() == nil && matched < a.MaxFiles+counted
+	})
+	switch {
+	case err != nil:
+		return err
+	case matched == a.MaxFiles+counted:
+		c.excess(task.Errorf(task.Failed, "%d files and maybe more match %s, and its maxFiles is %d; write a narrower pattern", matched, a.Path, a.MaxFiles))
+		c.omit(a.Path, fmt.Errorf("%d files or more that match are more than its maxFiles", counted))
+	case matched > a.MaxFiles:
+		err := task.Errorf(task.Failed, "%d files match %s, and its maxFiles is %d; raise it, or write a narrower pattern",
+			matched, a.Path, a.MaxFiles)
+		c.excess(err)
+		c.omit(a.Path, fmt.Errorf("%d of the %d files that match are more than its maxFiles", matched-a.MaxFiles, matched))
+	case matched+seen == 0:
+		return &artifact.FileError{Path: a.Path, Reason: artifact.Missing, Err: noMatch{}}
+	}
+	return nil
+}
+
+// noMatch is the absence of any file that a glob means.
+type noMatch struct{}
+
+func (noMatch) Error() string { return "no file matches it" }
+
+// Is makes it one of the errors about files that are not there.
+func (noMatch) Is(target error) bool { return target == fs.ErrNotExist }
 
 // child takes what was found below a directory.
 func (c *collection) child(a payload.Artifact, e taskdir.Entry) {
 	name := nameOf(a, e.Name)
 	if errors.Is(e.Err, taskdir.ErrLinkedDirectory) || errors.Is(e.Err, taskdir.ErrTooDeep) {
-		c.run.Log.Warn("Left out %s from artifact directory %s: %v", e.Path, a.Path, e.Err)
+		c.run.Log.Warn("Left out %s from artifact %s %s: %v", artifact.Printable(e.Path), a.Type, a.Path, e.Err)
+		c.omit(e.Path, e.Err)
 		return
 	}
 	i := &item{name: name, path: e.Path, size: e.Size, from: a, found: e.Err}
 	if err := payload.CheckArtifactName(name); err != nil {
-		i.found = task.Errorf(task.Failed, "cannot publish %q: %w", e.Path, err)
+		i.found = &artifact.FileError{Path: e.Path, Reason: artifact.Invalid, Err: err}
 	}
 	c.take(i)
 }
@@ -103,22 +170,22 @@ func (c *collection) take(i *item) {
 			other.fatal = task.Errorf(task.MalformedPayload,
 				"artifact %s would be both %s and %s; give one of them another name", i.name, other.path, i.path)
 			c.run.Log.Error("%v", other.fatal)
+			c.omit(i.path, fmt.Errorf("the name %s is that of %s", i.name, other.path))
 		}
 		return
 	}
 	if c.run.Reserved != nil && c.run.Reserved(i.name) {
 		c.run.Log.Warn("Left out artifact %s from %s: the name belongs to a feature of this task", i.name, i.path)
+		c.omit(i.path, fmt.Errorf("the name %s belongs to a feature of this task", i.name))
 		c.byName[i.name] = &item{reserved: true}
 		return
 	}
 	if len(c.items) == c.MaxFiles {
-		if c.full {
-			return
+		if !c.full {
+			c.full = true
+			c.excess(task.Errorf(task.Failed, "the task has more than %d artifacts; publish an archive of them instead", c.MaxFiles))
+			c.omit(i.path, errors.New("the task has too many artifacts; what comes after it was not looked at"))
 		}
-		c.full = true
-		err := task.Errorf(task.Failed, "the task has more than %d artifacts; publish an archive of them instead", c.MaxFiles)
-		c.run.Log.Error("%v", err)
-		c.items[0].fatal = task.First(c.items[0].fatal, err)
 		return
 	}
 	i.expires = i.from.Expires
@@ -133,4 +200,15 @@ func (c *collection) take(i *item) {
 	}
 	c.byName[i.name] = i
 	c.items = append(c.items, i)
+}
+
+// excess notes that there is more than somebody allowed, which is no matter of
+// one artifact.
+func (c *collection) excess(err error) {
+	c.run.Log.Error("%v", err)
+	c.over = task.First(c.over, err)
+}
+
+func (c *collection) omit(path string, why error) {
+	c.omitted = append(c.omitted, omission{path: path, why: why})
 }

@@ -6,13 +6,11 @@ import (
 	"fmt"
 	"io/fs"
 	"runtime/debug"
-	"strings"
 	"sync"
-	"text/tabwriter"
-	"time"
 
 	"github.com/taskcluster/generic-worker/internal/artifact"
 	"github.com/taskcluster/generic-worker/internal/task"
+	"github.com/taskcluster/generic-worker/payload"
 )
 
 const (
@@ -21,8 +19,6 @@ const (
 	smallBelow   = 64 << 10
 	smallUploads = 48
 	largeUploads = 8
-
-	maxRows = 100 // of the summary
 )
 
 // publish uploads all items, several at once, and notes on each how it went.
@@ -80,6 +76,7 @@ func (p *publication) one(ctx context.Context, i *item) {
 		i.fatal = task.First(i.fatal, context.Cause(ctx))
 		return
 	}
+	i.err = err
 	p.explain(ctx, i, err)
 	if i.from.Optional {
 		return
@@ -104,7 +101,7 @@ func (p *publication) upload(ctx context.Context, i *item) error {
 		f.ContentEncoding = artifact.ContentEncoding(i.path)
 	}
 	p.run.Log.Info("Uploading artifact %s from file %s with content encoding %q, mime type %q and expiry %s",
-		i.name, i.path, f.ContentEncoding, f.ContentType, stamp(i.expires))
+		i.name, artifact.Printable(i.path), f.ContentEncoding, f.ContentType, stamp(i.expires))
 	i.record, err = p.run.Artifacts.Publish(ctx, f)
 	return err
 }
@@ -114,12 +111,12 @@ func (p *publication) explain(ctx context.Context, i *item, err error) {
 	missing := errors.Is(err, fs.ErrNotExist)
 	switch {
 	case i.from.Optional && missing:
-		p.run.Log.Info("Optional artifact %s is not there: %v", i.name, err)
+		p.run.Log.Info("Optional artifact %s is not there: %v", artifact.Printable(i.name), err)
 		return
 	case i.from.Optional:
-		p.run.Log.Warn("Optional artifact %s is not published: %v", i.name, err)
+		p.run.Log.Warn("Optional artifact %s is not published: %v", artifact.Printable(i.name), err)
 	default:
-		p.run.Log.Error("Artifact %s is not published: %v", i.name, err)
+		p.run.Log.Error("Artifact %s is not published: %v", artifact.Printable(i.name), err)
 	}
 	reason := artifact.Invalid
 	failure, ok := errors.AsType[*artifact.FileError](err)
@@ -130,6 +127,9 @@ func (p *publication) explain(ctx context.Context, i *item, err error) {
 	default:
 		return // the queue or the storage would refuse this, too
 	}
+	if payload.CheckArtifactName(i.name) != nil {
+		return // the directory of the task, or a pattern: no name for an artifact
+	}
 	// Of a file that was announced before it changed, the queue keeps what it knows.
 	if perr := p.run.Artifacts.PublishError(ctx, i.name, reason, err.Error(), i.expires); perr != nil {
 		p.run.Operator.Warn("cannot publish why an artifact is missing", "artifact", i.name, "error", perr)
@@ -138,6 +138,7 @@ func (p *publication) explain(ctx context.Context, i *item, err error) {
 
 // judge says who is to blame.
 func judge(name string, err error) error {
+	name = artifact.Printable(name)
 	if _, ok := errors.AsType[*task.Error](err); ok {
 		return err
 	}
@@ -159,41 +160,3 @@ func judge(name string, err error) error {
 	}
 	return task.Errorf(so, "artifact %s: %w", name, err)
 }
-
-// summary shows the author what was published.
-func (p *publication) summary(items []*item, took time.Duration) {
-	var table strings.Builder
-	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "artifact\tbytes\tstored\tsha256\tseconds\tattempts")
-	var published int
-	var bytes int64
-	for _, i := range items {
-		if i.record.Name == "" {
-			continue
-		}
-		published++
-		bytes += i.record.Bytes
-		if published <= maxRows {
-			fmt.Fprintf(w, "%s\t%d\t%d\t%.12s\t%.2f\t%d\n", i.name, i.record.Bytes, i.record.Stored, i.record.SHA256, i.record.Elapsed.Seconds(), i.record.Attempts)
-		}
-	}
-	if published == 0 {
-		return
-	}
-	w.Flush()
-	if published > maxRows {
-		fmt.Fprintf(&table, "... and %d more\n", published-maxRows)
-	}
-	p.run.Log.Info("Published %s, %s, in %.2f seconds:\n%s", count(published, "artifact"), count(bytes, "byte"), took.Seconds(), table.String())
-}
-
-// count puts a number before a noun.
-func count[N int | int64](n N, noun string) string {
-	if n != 1 {
-		noun += "s"
-	}
-	return fmt.Sprint(n, " ", noun)
-}
-
-// stamp writes a time as the queue does.
-func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }

@@ -15,6 +15,7 @@ import (
 type Config struct {
 	Ed25519Location string // file with the key for raw signatures, for ReadKeys; empty for none
 	OpenPGPLocation string // file with the key for clear-signed certificates, for ReadKeys; empty for none
+	Off             bool   // not offered: tasks that ask are malformed
 	Always          bool   // for every task, whether it asks or not
 	// AllowReadable signs although tasks can read the keys.
 	AllowReadable bool

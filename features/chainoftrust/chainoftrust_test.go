@@ -405,7 +405,7 @@ func TestEnvironment(t *testing.T) {
 	config.Machine = Machine{PublicIP: "192.0.2.1", InstanceType: "m7.large", Region: "eu"}
 	config.Readable, config.AllowReadable, config.ThrowAway = true, true, true
 	run, fake := newRun(t, "{}")
-	run.Payload.Features.Interactive = true
+	run.Payload.Features.Interactive.On = true
 	if err := complete(t, config, run); err != nil {
 		t.Fatal(err)
 	}
@@ -422,6 +422,40 @@ func TestEnvironment(t *testing.T) {
 	view, _ := fake.Run(run.TaskID, run.RunID)
 	if log := string(decoded(t, view.Artifact(cot.LogName))); !strings.Contains(log, "[taskcluster:warn ") || !strings.Contains(log, "chainOfTrustKeysReadableByTasks") {
 		t.Errorf("the task's author is not told that tasks can read the keys: %q", log)
+	}
+}
+
+// TestImage shows that a certificate names the image that was used, and none
+// if the payload only asks for one, or the task says so itself.
+func TestImage(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		image *task.Image
+		want  map[string]string
+	}{
+		"none":        {nil, map[string]string{"imageHash": "", "imageArtifactHash": ""}},
+		"by name":     {&task.Image{Hash: "sha256:abc"}, map[string]string{"imageHash": `"sha256:abc"`, "imageArtifactHash": ""}},
+		"an artifact": {&task.Image{Hash: "sha256:abc", ArtifactHash: "sha256:def"}, map[string]string{"imageHash": `"sha256:abc"`, "imageArtifactHash": `"sha256:def"`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			config := newConfig(t)
+			run, fake := newRun(t, "{}")
+			run.Payload.Image, run.Image = &payload.Image{Name: "ubuntu:24.04"}, test.image
+			said := filepath.Join(run.Session.Dir, AdditionalData)
+			if err := errors.Join(os.MkdirAll(filepath.Dir(said), 0o700), os.WriteFile(said, []byte(`{"environment":{"imageHash":"sha256:666"}}`), 0o600)); err != nil {
+				t.Fatal(err)
+			}
+			if err := complete(t, config, run); err != nil {
+				t.Fatal(err)
+			}
+			environment := open(t, config, fake, run).Environment
+			for key, want := range test.want {
+				if got := string(environment[key]); got != want {
+					t.Errorf("%s is %s, not %s", key, got, want)
+				}
+			}
+		})
 	}
 }
 

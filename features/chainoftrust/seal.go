@@ -7,18 +7,12 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/taskcluster/generic-worker/cot"
 	"github.com/taskcluster/generic-worker/internal/artifact"
 	"github.com/taskcluster/generic-worker/internal/task"
 )
-
-// spoolName is a file in the run's own directory, which no artifact is named after.
-const spoolName = "chain-of-trust"
 
 const logType = "text/plain; charset=utf-8"
 
@@ -45,7 +39,7 @@ func (c *certificate) publishLog(ctx context.Context) error {
 		return unavailable(cot.LogName, err)
 	}
 	defer log.Close()
-	_, err = c.publish(ctx, artifact.File{Name: cot.LogName, ContentType: logType, ContentEncoding: artifact.Gzip}, log)
+	_, err = c.run.Publish(ctx, artifact.File{Name: cot.LogName, ContentType: logType, ContentEncoding: artifact.Gzip}, log)
 	return err
 }
 
@@ -64,36 +58,15 @@ func (c *certificate) publishCertificate(ctx context.Context) error {
 		if f.Gzip {
 			encoding = artifact.Gzip
 		}
-		sum, err := c.publish(ctx, artifact.File{Name: f.Name, ContentType: f.ContentType, ContentEncoding: encoding}, bytes.NewReader(f.Content))
+		record, err := c.run.Publish(ctx, artifact.File{Name: f.Name, ContentType: f.ContentType, ContentEncoding: encoding}, bytes.NewReader(f.Content))
 		if err != nil {
 			return err
 		}
-		if want := sha256.Sum256(f.Content); sum != hex.EncodeToString(want[:]) {
+		if want := sha256.Sum256(f.Content); record.SHA256 != hex.EncodeToString(want[:]) {
 			return fmt.Errorf("cannot publish %s: other bytes were uploaded than were signed; look for a bad disk", f.Name)
 		}
 	}
 	return nil
-}
-
-// publish uploads content by way of a file, and returns its hash as it was sent.
-func (c *certificate) publish(ctx context.Context, f artifact.File, content io.Reader) (sum string, err error) {
-	spool, err := os.OpenFile(filepath.Join(c.run.Dir, spoolName), os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600)
-	if err != nil {
-		return "", unavailable(f.Name, err)
-	}
-	defer func() {
-		_ = spool.Close()
-		_ = os.Remove(spool.Name()) // goes with the run's directory
-	}()
-	if _, err := io.Copy(spool, content); err != nil {
-		return "", unavailable(f.Name, err)
-	}
-	f.Content, f.Expires = spool, time.Time(c.run.Definition.Expires)
-	record, err := c.run.Artifacts.Publish(ctx, f)
-	if err != nil {
-		return "", unavailable(f.Name, err)
-	}
-	return record.SHA256, nil
 }
 
 // unavailable says that the worker's surroundings are to blame.
@@ -137,7 +110,7 @@ func (c *certificate) environment(definition json.RawMessage) (map[string]json.R
 		"engine":               c.config.Engine,
 		"workerVersion":        c.config.Version,
 		"outcome":              c.run.Resolution.String(),
-		"interactive":          c.run.Payload.Features.Interactive,
+		"interactive":          c.run.Payload.Features.Interactive.On,
 		"taskDefinitionSha256": sum,
 	}
 	if c.config.Readable {
@@ -146,7 +119,12 @@ func (c *certificate) environment(definition json.RawMessage) (map[string]json.R
 	if c.config.ThrowAway {
 		values["throwAwayKeys"] = true
 	}
+	var image task.Image // of a command that ran in one
+	if c.run.Image != nil {
+		image = *c.run.Image
+	}
 	for name, value := range map[string]string{
+		"imageHash": image.Hash, "imageArtifactHash": image.ArtifactHash,
 		"publicIpAddress": c.config.Machine.PublicIP, "privateIpAddress": c.config.Machine.PrivateIP,
 		"instanceId": c.config.Machine.InstanceID, "instanceType": c.config.Machine.InstanceType, "region": c.config.Machine.Region,
 	} {

@@ -27,7 +27,7 @@ import (
 
 func TestMain(m *testing.M) {
 	// Threads that start commands live as long as the process.
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/taskcluster/generic-worker/process.(*host).starter"))
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/taskcluster/generic-worker/process/starter.(*Threads).run"))
 }
 
 const pool = "proj-proxy/pool"

@@ -2,7 +2,6 @@ package artifact
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -50,11 +49,7 @@ func (p *Publisher) note(ctx context.Context, name string, ask announcement) err
 	if ask.ContentType != "" && !headerValue(ask.ContentType) {
 		return fmt.Errorf("cannot publish %s: %w", name, ErrContentType)
 	}
-	request, err := json.Marshal(ask)
-	if err != nil {
-		return fmt.Errorf("cannot describe artifact %s: %w", name, err)
-	}
-	if _, err := p.announce(ctx, name, request); err != nil {
+	if _, err := p.announce(ctx, name, ask); err != nil {
 		return err
 	}
 	p.keep(Record{Name: name, StorageType: ask.StorageType, Elapsed: time.Since(start)})

@@ -84,3 +84,42 @@ func TestErrorsForOldQueues(t *testing.T) {
 		t.Errorf("asked %v", d.asked)
 	}
 }
+
+// TestLengthsForOldQueues: what the v44 types lack is sent only to queues that
+// take it, and a refused one is not asked again.
+func TestLengthsForOldQueues(t *testing.T) {
+	t.Parallel()
+	d := newDeployment(t)
+	code := "InputValidationError"
+	d.refuse = func(name string) error {
+		if strings.Contains(d.asked[len(d.asked)-1], "contentLength") || name == "bad" {
+			return &queue.Error{Call: "createArtifact", Status: 400, Code: code}
+		}
+		return nil
+	}
+	lengths := &Lengths{}
+	publish := func(name string) error {
+		p := d.publisher(t)
+		p.Lengths = lengths
+		_, err := p.Publish(t.Context(), File{Name: name, ContentEncoding: Identity, Expires: expires, Content: file(t, []byte("abc"))})
+		return err
+	}
+	steps := []struct {
+		name, code string
+		refused    bool
+		asks       int // how often in all
+	}{
+		{"other", "InputError", true, 1},         // that is about something else
+		{"bad", "InputValidationError", true, 3}, // and so is this
+		{"good", "InputValidationError", false, 5},
+		{"more", "InputValidationError", false, 6},
+	}
+	for _, step := range steps {
+		code = step.code
+		err := publish(step.name)
+		asks, _ := d.counts()
+		if (err != nil) != step.refused || asks != step.asks {
+			t.Errorf("%s: %v after %d announcements", step.name, err, asks)
+		}
+	}
+}

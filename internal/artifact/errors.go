@@ -3,6 +3,9 @@ package artifact
 import (
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/taskcluster/generic-worker/internal/queue"
 )
@@ -46,10 +49,22 @@ type FileError struct {
 	Err    error
 }
 
-func (e *FileError) Error() string { return fmt.Sprintf("cannot publish %s: %v", e.Path, e.Err) }
+func (e *FileError) Error() string {
+	return fmt.Sprintf("cannot publish %s: %v", Printable(e.Path), e.Err)
+}
 
 // Unwrap returns the cause.
 func (e *FileError) Unwrap() error { return e.Err }
+
+// Printable returns a name as a line of text can show it: as it is, or in quotes
+// and with escapes if it has characters that are not printable.
+func Printable(name string) string {
+	odd := func(r rune) bool { return !strconv.IsPrint(r) || r == utf8.RuneError }
+	if strings.ContainsFunc(name, odd) {
+		return strconv.Quote(name)
+	}
+	return name
+}
 
 // StorageError is a failure of the service that stores an artifact's content,
 // after all retries. It never tells the URL, which is a credential.

@@ -3,12 +3,14 @@ package artifact
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/taskcluster/generic-worker/internal/queue"
@@ -37,10 +39,10 @@ type Publisher struct {
 	// SpoolDir holds encoded copies larger than 256 KiB. It belongs to the
 	// worker: no task may read it. "" is the system's directory for temporary files.
 	SpoolDir string
-	// SendContentLength tells the queue the length of contents, which queues
-	// before v101 refuse.
-	SendContentLength bool
-	Log               *slog.Logger // the operator's; nil logs nothing
+	// Lengths has the queue told how long contents are, unless it refuses that;
+	// nil tells no queue.
+	Lengths *Lengths
+	Log     *slog.Logger // the operator's; nil logs nothing
 
 	once    sync.Once
 	shared  *shared
@@ -124,15 +126,11 @@ type location struct {
 // while the storage refuses the ones it got.
 func (p *Publisher) upload(ctx context.Context, f File, b *body, rec *Record) error {
 	ask := announcement{StorageType: rec.StorageType, Expires: stamp(f.Expires), ContentType: f.ContentType}
-	if p.SendContentLength {
+	if p.Lengths.wanted() {
 		ask.ContentLength = &b.content
 	}
-	request, err := json.Marshal(ask)
-	if err != nil {
-		return fmt.Errorf("cannot describe artifact %s: %w", f.Name, err)
-	}
 	for round := 1; ; round++ {
-		to, err := p.announce(ctx, f.Name, request)
+		to, err := p.announceContent(ctx, f.Name, &ask)
 		if err != nil {
 			return err
 		}
@@ -153,9 +151,42 @@ func (p *Publisher) upload(ctx context.Context, f File, b *body, rec *Record) er
 	}
 }
 
+// announceContent is announce for what has content. It takes the length out of
+// what it asks if the queue does not know lengths.
+func (p *Publisher) announceContent(ctx context.Context, name string, ask *announcement) (location, error) {
+	to, err := p.announce(ctx, name, *ask)
+	refusal, ok := errors.AsType[*queue.Error](err)
+	if ask.ContentLength == nil || !ok || refusal.Code != unknownProperty {
+		return to, err
+	}
+	without := *ask
+	without.ContentLength = nil
+	to, another := p.announce(ctx, name, without)
+	if another != nil {
+		return to, err // so it was something else
+	}
+	*ask = without
+	p.Lengths.refused.Store(true)
+	return to, nil
+}
+
+// unknownProperty is the queue's code for a request that its schema does not allow.
+const unknownProperty = "InputValidationError"
+
+// Lengths remembers whether a queue takes the lengths of contents: those since
+// version 97 do, and show them, while earlier ones refuse what they do not
+// know. All publishers of one queue use one.
+type Lengths struct{ refused atomic.Bool }
+
+func (l *Lengths) wanted() bool { return l != nil && !l.refused.Load() }
+
 // announce tells the queue of an artifact, byte for byte the same each time.
-func (p *Publisher) announce(ctx context.Context, name string, request json.RawMessage) (location, error) {
+func (p *Publisher) announce(ctx context.Context, name string, ask announcement) (location, error) {
 	var to location
+	request, err := json.Marshal(ask)
+	if err != nil {
+		return to, fmt.Errorf("cannot describe artifact %s: %w", name, err)
+	}
 	answer, err := p.Queue.CreateArtifact(ctx, p.Claim(), name, request)
 	if err != nil {
 		return to, fmt.Errorf("cannot announce artifact %s: %w", name, err)

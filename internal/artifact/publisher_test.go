@@ -94,7 +94,7 @@ func TestPublishAsksForDefaultsAndLength(t *testing.T) {
 	t.Parallel()
 	d := newDeployment(t)
 	p := d.publisher(t)
-	p.SendContentLength = true
+	p.Lengths = &Lengths{}
 	if _, err := p.Publish(t.Context(), File{Name: "public/build.LOG", Expires: expires, Content: file(t, []byte("abc"))}); err != nil {
 		t.Fatal(err)
 	}

@@ -124,7 +124,10 @@ func likeness(branch *jsonschema.Schema, value any) int {
 		return 0
 	}
 	score := 0
-	for name := range fields {
+	for name, field := range fields {
+		if other(branch.Properties[name], field) {
+			return 0
+		}
 		if slices.Contains(branch.Required, name) {
 			score += 3
 		} else if branch.Properties[name] != nil {
@@ -134,6 +137,12 @@ func likeness(branch *jsonschema.Schema, value any) int {
 		}
 	}
 	return score
+}
+
+// other tells whether a value is not the only one that a property can have, such
+// as the name of the form that a branch is about.
+func other(property *jsonschema.Schema, value any) bool {
+	return property != nil && property.Enum != nil && len(property.Enum.Values) == 1 && property.Enum.Values[0] != value
 }
 
 func (e *explainer) missing(err *jsonschema.ValidationError, names []string) {

@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"time"
 
 	"github.com/taskcluster/generic-worker/internal/artifact"
 	"github.com/taskcluster/generic-worker/internal/queue"
@@ -19,11 +18,12 @@ import (
 // Opener opens runs; it holds what all runs of one worker share.
 type Opener struct {
 	Dir string // each run gets a directory of its own in here
-	// Queue, HTTP, Object and RootURL are for the run's artifact.Publisher.
+	// Queue, HTTP, Object, RootURL and Lengths are for the run's artifact.Publisher.
 	Queue    artifact.Queue
 	HTTP     *http.Client
 	Object   bool
 	RootURL  string
+	Lengths  *artifact.Lengths
 	Operator *slog.Logger
 	LogLimit int64 // bytes of a run's log, of which a longer one keeps its head and its end; 0 for none
 	// Echo, if set, receives every run's log as it grows. Only for workers
@@ -49,14 +49,15 @@ func (o Opener) Start() error {
 func (o Opener) Open(claim func() queue.Claim) (*Run, error) {
 	c := claim()
 	r := &Run{
-		TaskID: c.TaskID, RunID: c.RunID, Definition: c.Definition,
+		LastExit: -1,
+		TaskID:   c.TaskID, RunID: c.RunID, Definition: c.Definition,
 		Dir:      filepath.Join(o.Dir, fmt.Sprintf("%s_%d", c.TaskID, c.RunID)),
 		Operator: o.Operator.With("taskId", c.TaskID, "runId", c.RunID),
 		Reserved: func(string) bool { return false },
 	}
 	r.Claim = r.masking(claim)
 	r.Artifacts = &artifact.Publisher{
-		Queue: o.Queue, Claim: r.Claim, HTTP: o.HTTP, Object: o.Object, RootURL: o.RootURL, SpoolDir: r.Dir, Log: r.Operator,
+		Queue: o.Queue, Claim: r.Claim, HTTP: o.HTTP, Object: o.Object, RootURL: o.RootURL, Lengths: o.Lengths, SpoolDir: r.Dir, Log: r.Operator,
 	}
 	err := os.Mkdir(r.Dir, 0o700)
 	if err == nil {
@@ -124,23 +125,3 @@ func (r *Run) Close() error {
 	}
 	return nil
 }
-
-// Summary is what became of a run, for who started the worker to show.
-type Summary struct {
-	TaskID     string
-	RunID      int
-	Resolution Resolution
-	Err        error // the error that decided, or nil
-	Reported   bool  // the queue accepted the resolution
-	Phases     []Phase
-	Artifacts  []artifact.Record
-}
-
-// Phase is one part of a run's time.
-type Phase struct {
-	Name    string
-	Elapsed time.Duration
-}
-
-// String is the phase as logs show it.
-func (p Phase) String() string { return fmt.Sprint(p.Name, "=", p.Elapsed.Round(time.Microsecond)) }

@@ -21,7 +21,7 @@ const (
 	ResourceUnavailable            // something the task needed could not be had
 	InternalError                  // ours to fix
 	WorkerShutdown                 // the machine goes away
-	IntermittentTask               // an exit code the author wants retried
+	IntermittentTask               // worth another try: an exit code the author wants retried, an input that could not be had just now
 	Canceled                       // the run is no longer ours: never reported
 )
 

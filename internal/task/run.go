@@ -31,8 +31,23 @@ type Run struct {
 
 	Payload payload.Payload
 	Session *platform.Session
+	// Image is what was made of Payload.Image for the commands; nil if they run
+	// without an image.
+	Image *Image
+	// Environment returns the variables that a command of the task gets beside
+	// those of its session, which they win over. It may be called concurrently,
+	// once Session is known.
+	Environment func() map[string]string
+	// LastExit is the exit code of the last command that ended by itself; -1
+	// as long as there is none, or if a later one did not.
+	LastExit int
+	// Aborted tells that commands were stopped before they ended by themselves,
+	// so that what they were at may be half done.
+	Aborted bool
 	// Resolution is how the run ends, as far as is known when it is sealed.
 	Resolution Resolution
+	// Phases are where the time of the run went, up to now.
+	Phases Phases
 	// Reserved tells whether an artifact name belongs to a feature, so that a
 	// payload cannot publish under it.
 	Reserved func(name string) bool
@@ -41,6 +56,12 @@ type Run struct {
 	env     map[string]string
 	secrets []string
 	echoed  <-chan struct{}
+}
+
+// Image identifies the image that commands run in.
+type Image struct {
+	Hash         string // of the image itself, "sha256:" and hexadecimal digits
+	ArtifactHash string // of the artifact the image came in, likewise; empty if it came from a registry
 }
 
 // Setenv adds a variable to the environment of the task's commands. It wins

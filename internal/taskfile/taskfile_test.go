@@ -75,11 +75,11 @@ func TestLoadFillsIn(t *testing.T) {
 	}
 }
 
-// TestLoadFindsMistakes: all of them, each with its place. A payload for
-// another kind of worker is only a mistake if it is to run here.
+// TestLoadFindsMistakes: all of them, each with its place. A payload that this
+// worker does not take is only a mistake if it is to run here.
 func TestLoadFindsMistakes(t *testing.T) {
 	t.Parallel()
-	text := "priority: urgent\npayload:\n  image: debian\n  command: [ls]\n  maxRunTime: 10\n"
+	text := "priority: urgent\npayload:\n  image: Debian\n  command: [ls]\n  maxRunTime: 10\n"
 	for name, row := range map[string]struct {
 		check func(*document.Document) error
 		want  []string

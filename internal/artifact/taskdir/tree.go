@@ -19,6 +19,7 @@ var (
 	errOutside    = errors.New("it is outside the task directory")
 	errNotRegular = errors.New("it is not a regular file")
 	errLinks      = errors.New("too many symbolic links")
+	errReader     = errors.New("it shows the worker that reads it, not the task; let a command copy what is wanted")
 )
 
 // Tree opens what a task left in its directory.
@@ -126,10 +127,33 @@ func (t Tree) stat(path string) (fs.FileInfo, string, error) {
 }
 
 func (t Tree) openFile(found string) (*os.File, error) {
-	if filepath.IsAbs(found) {
-		return os.OpenFile(found, openFlags, 0)
+	if !filepath.IsAbs(found) {
+		return ofTask(t.Root.OpenFile(found, openFlags, 0))
 	}
-	return t.Root.OpenFile(found, openFlags, 0)
+	// What the worker has open leads anywhere, by its number.
+	dir, err := ofTask(os.OpenFile(filepath.Dir(found), openFlags, 0))
+	if err == nil {
+		dir.Close()
+	} else if errors.Is(err, errReader) {
+		return nil, err
+	}
+	return ofTask(os.OpenFile(found, openFlags, 0))
+}
+
+// ofTask closes a file that shows the worker instead of the task.
+func ofTask(file *os.File, err error) (*os.File, error) {
+	if err != nil {
+		return nil, err
+	}
+	shows, err := showsReader(file)
+	if err == nil && shows {
+		err = errReader
+	}
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	return file, nil
 }
 
 // local returns path relative to the root and whether it is below it.

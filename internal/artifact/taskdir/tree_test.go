@@ -145,6 +145,24 @@ func TestOpenTellsWhatIsNotReadable(t *testing.T) {
 	}
 }
 
+// A link to a file of somebody else gives nobody a right to it.
+func TestA6HardLink(t *testing.T) {
+	t.Parallel()
+	outside := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(outside, []byte("secret"), 0o000); err != nil {
+		t.Fatal(err)
+	}
+	in := tree(t)
+	if err := os.Link(outside, filepath.Join(in.Root.Name(), "link")); err != nil {
+		t.Skipf("hard links cannot be made here: %v", err)
+	}
+	var err error
+	asOrdinaryUser(t, func() { _, _, err = in.Open("link") })
+	if failure, ok := errors.AsType[*artifact.FileError](err); !ok || failure.Reason != artifact.Unreadable {
+		t.Errorf("got %v", err)
+	}
+}
+
 // A link swapped between inside and outside leads outside in no moment.
 func TestOpenUnderASwapper(t *testing.T) {
 	t.Parallel()

@@ -29,6 +29,7 @@ type Entry struct {
 	Path string // as Open takes it, with slashes
 	Name string // relative to the directory that is walked, with slashes
 	Size int64
+	Dir  bool // it is a directory, of which nothing is visited because of Err
 	// Err is a *artifact.FileError if the entry cannot be looked at, or tells why a
 	// directory is left out.
 	Err error
@@ -39,18 +40,33 @@ type Entry struct {
 // to files are followed as by Open, those to directories are not. The error is
 // a *artifact.FileError about dir itself.
 func (t Tree) Walk(dir string, visit func(Entry) bool) error {
+	return t.walk(dir, &walk{tree: t, visit: visit, depth: maxDepth, tooDeep: ErrTooDeep})
+}
+
+// WalkTo is Walk for those entries only that have at most depth directories
+// between them and dir; what is deeper is not looked at. With a negative depth
+// it is Walk.
+func (t Tree) WalkTo(dir string, depth int, visit func(Entry) bool) error {
+	if depth < 0 || depth > maxDepth {
+		return t.Walk(dir, visit)
+	}
+	return t.walk(dir, &walk{tree: t, visit: visit, depth: depth})
+}
+
+func (t Tree) walk(dir string, w *walk) error {
 	names, err := t.names(dir)
 	if err != nil {
 		return err
 	}
-	w := &walk{tree: t, visit: visit}
 	w.names(filepath.ToSlash(dir), "", names, 0)
 	return nil
 }
 
 type walk struct {
-	tree  Tree
-	visit func(Entry) bool
+	tree    Tree
+	visit   func(Entry) bool
+	depth   int   // of directories to go into
+	tooDeep error // of those below; nil passes over them
 }
 
 // names visits the named entries of one directory and tells whether to go on.
@@ -71,16 +87,18 @@ func (w *walk) entry(e Entry, depth int) bool {
 		e.Err = fileError(e.Path, err)
 	case !info.IsDir():
 		e.Size = info.Size()
+	case depth == w.depth && w.tooDeep == nil:
+		return true
 	case link:
-		e.Err = ErrLinkedDirectory
-	case depth == maxDepth:
-		e.Err = ErrTooDeep
+		e.Dir, e.Err = true, ErrLinkedDirectory
+	case depth == w.depth:
+		e.Dir, e.Err = true, w.tooDeep
 	default:
 		names, err := w.tree.names(e.Path)
 		if err == nil {
 			return w.names(e.Path, e.Name, names, depth+1)
 		}
-		e.Err = err
+		e.Dir, e.Err = true, err
 	}
 	return w.visit(e)
 }

@@ -41,6 +41,37 @@ func TestWalk(t *testing.T) {
 	}
 }
 
+func TestWalkTo(t *testing.T) {
+	t.Parallel()
+	in := tree(t)
+	for _, path := range []string{"out/b", "out/a/2", "out/a/c/d/1", "out/a.txt"} {
+		in.write(t, path, "x")
+	}
+	in.link(t, "a", "out/link")
+	for depth, want := range map[int][]string{
+		0:            {"a.txt", "b"},
+		1:            {"a/2", "a.txt", "b", "link it is a symbolic link to a directory, which is not followed"},
+		-1:           {"a/2", "a/c/d/1", "a.txt", "b", "link it is a symbolic link to a directory, which is not followed"},
+		maxDepth + 1: {"a/2", "a/c/d/1", "a.txt", "b", "link it is a symbolic link to a directory, which is not followed"},
+	} {
+		var got []string
+		err := in.WalkTo("out", depth, func(e Entry) bool {
+			text := e.Name
+			if e.Err != nil {
+				text += " " + e.Err.Error()
+			}
+			if e.Dir != (e.Err != nil) {
+				t.Errorf("%s is a directory: %v", text, e.Dir)
+			}
+			got = append(got, text)
+			return true
+		})
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("to %d: %v%s", depth, err, diff)
+		}
+	}
+}
+
 func TestWalkOutsideTheTree(t *testing.T) {
 	t.Parallel()
 	in := tree(t)
@@ -69,5 +100,52 @@ func TestWalkEndsInTheDepth(t *testing.T) {
 	}
 	if len(errs) != 1 || !errors.Is(errs[0], ErrTooDeep) {
 		t.Errorf("got %v", errs)
+	}
+}
+
+// TestA5WalkUnderASwapper: a directory that becomes a link to one outside, and
+// a directory again, leads outside in no moment.
+func TestA5WalkUnderASwapper(t *testing.T) {
+	t.Parallel()
+	outside := t.TempDir()
+	if err := os.WriteFile(filepath.Join(outside, "secret"), []byte("outside"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	in := tree(t)
+	in.write(t, "out/dir/file", "inside")
+	in.link(t, outside, "away")
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		dir, away, aside := filepath.Join(in.Root.Name(), "out/dir"), filepath.Join(in.Root.Name(), "away"), filepath.Join(in.Root.Name(), "aside")
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				os.Rename(dir, aside)
+				os.Rename(away, dir)
+				os.Rename(dir, away)
+				os.Rename(aside, dir)
+			}
+		}
+	}()
+	seen := map[string]int{}
+	for range 5_000 {
+		_ = in.WalkTo("out", -1, func(e Entry) bool {
+			seen[e.Name]++
+			f, _, err := in.Open(e.Path)
+			if err == nil {
+				if got := content(t, f); got != "inside" {
+					t.Errorf("read %q at %s", got, e.Path)
+				}
+			}
+			return true
+		})
+	}
+	close(stop)
+	<-done
+	if seen["dir/secret"] > 0 || seen["dir/file"] == 0 {
+		t.Errorf("saw %v", seen)
 	}
 }

@@ -1,0 +1,22 @@
+package taskdir
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// showsReader tells whether a file is of a file system that shows whoever reads
+// it: for /proc/self/environ, that is the worker with its credentials.
+func showsReader(file *os.File) (bool, error) {
+	conn, err := file.SyscallConn()
+	if err != nil {
+		return false, err
+	}
+	var stat unix.Statfs_t
+	var failed error
+	if err := conn.Control(func(fd uintptr) { failed = unix.Fstatfs(int(fd), &stat) }); err != nil {
+		return false, err
+	}
+	return stat.Type == unix.PROC_SUPER_MAGIC, failed
+}

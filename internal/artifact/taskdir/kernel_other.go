@@ -1,0 +1,8 @@
+//go:build !linux && !freebsd
+
+package taskdir
+
+import "os"
+
+// showsReader is false where no file system shows whoever reads it.
+func showsReader(*os.File) (bool, error) { return false, nil }
