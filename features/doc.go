@@ -6,6 +6,8 @@
 //	  ├─ Attach    each feature in order: does this task ask for me?
 //	  ├─ Prepare   in order, before the first command
 //	  │  the task's commands, one by one
+//	  ├─ Watch     beside each command, all at once
+//	  ├─ Hold      only if a command failed, before anything is cleaned up
 //	  ├─ Finish    in reverse order, log still open
 //	  │  the log is closed
 //	  ├─ Seal      in order: publish the log, sign
