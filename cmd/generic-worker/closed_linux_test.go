@@ -30,7 +30,22 @@ func TestS2TasksCannotReadTheWorker(t *testing.T) {
 	for name, arrange := range map[string]func(t *testing.T, dir string) (args []string){
 		"run": func(t *testing.T, dir string) []string {
 			fake := queuetest.StartFake(t, queuetest.FakeOptions{})
-			fake.AddTask(map[string]any{"command": [][]string{{"sh", "-c", "{ " + hunt + "; } > " + dir + "/seen 2>&1"}}, "maxRunTime": 60})
+			id := fake.AddTask(map[string]any{
+				"command": [][]string{{"sh", "-c", "{ " + hunt + "; } > " + dir + "/seen 2>&1"}}, "maxRunTime": 60,
+				"artifacts": []any{
+					map[string]any{"type": "file", "path": "/proc/self/environ", "name": "public/environ", "optional": true},
+					map[string]any{"type": "directory", "path": "/proc/self", "name": "public/self", "optional": true},
+					map[string]any{"type": "glob", "path": "/proc/*/environ", "name": "public/all", "optional": true, "maxFiles": 10000},
+				},
+			})
+			t.Cleanup(func() {
+				run, _ := fake.Run(id, 0)
+				for _, published := range run.Artifacts {
+					if published.StorageType != "error" && !strings.HasPrefix(published.Name, "public/logs/") {
+						t.Errorf("the worker publishes %s, %d bytes, from what shows itself", published.Name, published.Bytes)
+					}
+				}
+			})
 			pool, kind, _ := strings.Cut(queuetest.TaskQueueID, "/")
 			write(t, dir+"/worker.yml", fmt.Sprintf("rootURL: %s\nclientId: worker\nprovisionerId: %s\nworkerType: %s\nworkerGroup: g\nworkerId: w\nnumberOfTasksToRun: 1\n", fake.URL, pool, kind))
 			return []string{"run", "--config", dir + "/worker.yml"}

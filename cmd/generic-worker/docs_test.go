@@ -145,7 +145,7 @@ func helped(t *testing.T, path ...string) [][2]string {
 		inner := append(path[:len(path):len(path)], name)
 		switch name {
 		case "help":
-		case "task", "bundle", "keys":
+		case "task", "bundle", "keys", "cache":
 			rows = append(rows, helped(t, inner...)...)
 		case "completion": // has one command for each shell
 			rows = append(rows, [2]string{"`completion`", short})

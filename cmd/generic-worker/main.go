@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/taskcluster/generic-worker/cmd/generic-worker/cache"
 	"github.com/taskcluster/generic-worker/cmd/generic-worker/chain"
 	"github.com/taskcluster/generic-worker/cmd/generic-worker/child"
 	"github.com/taskcluster/generic-worker/cmd/generic-worker/exit"
@@ -29,7 +30,7 @@ func execute(ctx context.Context, args []string) int {
 		SilenceErrors: true,
 	}
 	root.AddCommand(runCommand(), taskCommand(), validateCommand(), showPayloadSchemaCommand(), showConfigSchemaCommand(), showPolicySchemaCommand(),
-		statusCommand(), explainCommand(), keys.Group(), keys.NewEd25519KeyPair(), keys.NewOpenPGPKeyPair(), keys.EncryptEnv(),
+		statusCommand(), explainCommand(), cache.Group(configHere), keys.Group(), keys.NewEd25519KeyPair(), keys.NewOpenPGPKeyPair(), keys.EncryptEnv(),
 		chain.VerifyCot(address), chain.Bundle(address), versionCommand(), child.Command(os.Exit))
 	setVersion(root)
 	root.SetArgs(args)

@@ -28,6 +28,7 @@ type report struct {
 
 type phase struct {
 	Name    string  `json:"name"`
+	Part    bool    `json:"part,omitempty"` // of the last phase before it that is none
 	Seconds float64 `json:"seconds"`
 }
 
@@ -49,7 +50,7 @@ func newReport(s task.Summary, dir string, paths []string) report {
 		r.Reason = s.Err.Error()
 	}
 	for _, p := range s.Phases {
-		r.Phases = append(r.Phases, phase{Name: p.Name, Seconds: p.Elapsed.Seconds()})
+		r.Phases = append(r.Phases, phase{Name: p.Name, Part: p.Part, Seconds: p.Elapsed.Seconds()})
 	}
 	return r
 }
@@ -63,6 +64,9 @@ func (r report) print(out io.Writer) error {
 	}
 	fmt.Fprintln(w)
 	for _, p := range r.Phases {
+		if p.Part {
+			continue // those are in the log
+		}
 		fmt.Fprintf(w, "  %s\t%v\n", p.Name, time.Duration(p.Seconds*float64(time.Second)).Round(10*time.Microsecond))
 	}
 	if err := w.Flush(); err != nil {

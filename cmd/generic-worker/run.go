@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"os"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -14,9 +13,11 @@ import (
 	"github.com/taskcluster/generic-worker/cmd/generic-worker/exit"
 	"github.com/taskcluster/generic-worker/cmd/generic-worker/site"
 	"github.com/taskcluster/generic-worker/internal/config"
+	"github.com/taskcluster/generic-worker/internal/filelock"
+	"github.com/taskcluster/generic-worker/internal/footprint"
+	"github.com/taskcluster/generic-worker/internal/telemetry"
 	"github.com/taskcluster/generic-worker/internal/worker"
 	"github.com/taskcluster/generic-worker/payload"
-	"github.com/taskcluster/generic-worker/platform"
 	"github.com/taskcluster/generic-worker/process/harden"
 )
 
@@ -82,18 +83,55 @@ func runWorker(ctx context.Context, cfg *config.Config, file string, log *slog.L
 	}
 	defer place.Close()
 	defer context.AfterFunc(drain, place.EndPolls)()
+	told, err := observe(ctx, cfg.Telemetry, log)
+	if err != nil {
+		return err
+	}
+	defer told.end()
+	place.Worker.Observer = told
 	log.Info("claiming tasks", "rootURL", place.RootURL, "taskQueueId", cfg.Worker.Identity.TaskQueueID, "capacity", cfg.Worker.Capacity)
 	defer time.AfterFunc(breath, settleIn).Stop()
+	told.Ready()
 	stop, err := place.Worker.Run(ctx, drain)
 	return stopExit(stop, err)
 }
+
+// observed is what operators are shown of the worker.
+type observed struct {
+	*telemetry.Telemetry
+	log *slog.Logger
+}
+
+// observe starts to show operators what the worker does.
+func observe(ctx context.Context, cfg telemetry.Config, log *slog.Logger) (observed, error) {
+	cfg.Events = os.Stderr
+	t, err := telemetry.Start(ctx, cfg, log)
+	if err != nil {
+		return observed{}, exit.Errorf(exit.Unfit, "%w", err)
+	}
+	if address := t.MetricsAddr(); address != nil {
+		log.Info("serving metrics", "address", address.String())
+	}
+	return observed{t, log}, nil
+}
+
+func (o observed) end() {
+	ctx, cancel := context.WithTimeout(context.Background(), lastTraces)
+	defer cancel()
+	if err := o.Close(ctx); err != nil {
+		o.log.Warn("cannot close cleanly", "error", err)
+	}
+}
+
+// lastTraces bounds how long a worker that stops sends traces.
+const lastTraces = 5 * time.Second
 
 // lockState makes the worker's state directory and takes it.
 func lockState(dir string) (release func() error, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, exit.Errorf(exit.Unfit, "cannot make the state directory; check stateDir in the configuration: %w", err)
 	}
-	release, err = platform.Lock(dir)
+	release, err = filelock.Take(dir, "stateDir")
 	return release, busyOr(exit.Unfit, err)
 }
 
@@ -111,7 +149,7 @@ func busyOr(code int, err error) error {
 	if err == nil {
 		return nil
 	}
-	if _, busy := errors.AsType[*platform.LockedError](err); busy {
+	if _, busy := errors.AsType[*filelock.HeldError](err); busy {
 		code = exit.DirectoryIsBusy
 	}
 	return codeOr(code, err)
@@ -121,10 +159,10 @@ func busyOr(code int, err error) error {
 const breath = 50 * time.Millisecond
 
 // settleIn does what the first task would wait for otherwise, and gives back
-// the memory that reading the configuration took.
+// the memory that the start took.
 func settleIn() {
 	_ = payload.Ready() // an error is every task's to tell
-	debug.FreeOSMemory()
+	footprint.Settle()
 }
 
 // stopExit is the exit code of a worker that stopped.

@@ -18,7 +18,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"generic-worker": main, "noted": noted, "loudly": loudly, "confess": confess})
+	testscript.Main(m, map[string]func(){"generic-worker": main, "noted": noted, "loudly": loudly, "confess": confess, "wares": wares, "squeeze": squeeze, "lender": lender})
 }
 
 // noted is generic-worker in the background of a story: its first argument is
@@ -48,6 +48,7 @@ func noted() {
 //	exits CODE PROGRAM ARGS...  runs a program that must exit with CODE
 //	appears FILE [REGEXP]       waits until FILE is there and matches
 //	variable NAME FILE REGEXP   sets NAME to the first group of REGEXP in FILE
+//	expand FROM TO              copies a file with the values of variables in place of $NAME
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	examples, err := filepath.Abs("../../examples")
@@ -64,9 +65,33 @@ func TestScripts(t *testing.T) {
 			return os.Mkdir(filepath.Join(e.WorkDir, "home"), 0o700)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "appears": appears, "variable": variable,
+			"exits": exits, "appears": appears, "variable": variable, "expand": expand,
 		},
 	})
+}
+
+// TestPortsOfStories sees to it that stories, which run at the same time, do not
+// listen on the same port.
+func TestPortsOfStories(t *testing.T) {
+	t.Parallel()
+	stories, err := filepath.Glob("../../testdata/script/*.txtar")
+	if err != nil || len(stories) == 0 {
+		t.Fatal(stories, err)
+	}
+	port := regexp.MustCompile(`127\.0\.0\.1:([1-9]\d+)`)
+	taken := map[string]string{}
+	for _, story := range stories {
+		text, err := os.ReadFile(story)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, found := range port.FindAllStringSubmatch(string(text), -1) {
+			if other := taken[found[1]]; other != "" && other != story {
+				t.Errorf("%s has port %s of %s", story, found[1], other)
+			}
+			taken[found[1]] = story
+		}
+	}
 }
 
 func exits(ts *testscript.TestScript, neg bool, args []string) {

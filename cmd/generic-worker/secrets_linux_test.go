@@ -77,6 +77,7 @@ var ofEmbedded = []permission{
 
 // Others are there always.
 var always = []permission{
+	{"file ed25519.key", "seed of certificates", "the operator made it", true},
 	{"file worker.key", "key .*", "the operator made it", true},
 	{"environment of a task", "variable .*", "the task asked for them", true},
 	{"(file|request|live|command|environment of a task).*", "plain", "it is no secret", false},
@@ -110,6 +111,7 @@ func (c *scene) play(seen *processes) {
 	} else {
 		token, signature := c.inject("worker's token", rand.Text()+rand.Text()), c.inject("worker's signature", rand.Text())
 		r := newRecorder(c.t, readable, &c.evidence, c.known.issue)
+		r.linked = c.known.learnShells
 		certificate := fmt.Sprintf(`{"version":1,"scopes":["*"],"start":1,"expiry":9999999999999,"seed":"%s","signature":"%s"}`, rand.Text(), signature)
 		settings, environ := c.credentials(c.t, c.dir, token, certificate)
 		c.configure("rootURL: " + r.URL + "\nclientId: worker\nworkerGroup: g\nworkerId: w\n" + settings)
@@ -154,6 +156,10 @@ func (c *scene) runTasks(seen *processes) {
 	for _, name := range []string{completes, fails, canceled, cut} {
 		c.awaitTold(name, 0)
 	}
+	for name, mounts := range c.given.faulty() {
+		c.add(name, completes, map[string]any{"mounts": mounts})
+	}
+	c.operate()
 	seen.look()
 	c.meanwhile.addFiles(c.t, c.dir)
 	c.release(completes, 0)
@@ -164,6 +170,8 @@ func (c *scene) runTasks(seen *processes) {
 	for name, resolution := range map[string]string{
 		completes: "completed", fails: "failed", late: "failed", canceled: "exception/canceled",
 		clashes: "exception/malformed-payload", foreign: "exception/malformed-payload", invalid: "exception/malformed-payload",
+		astray: "failed", encoded: "exception/malformed-payload", twice: "exception/malformed-payload",
+		withPassword: "exception/malformed-payload", noAddress: "exception/malformed-payload", noArchive: "failed",
 	} {
 		c.awaitEnd("worker.log", name, 0, resolution)
 	}
@@ -219,7 +227,7 @@ func (c *scene) judge() {
 		c.ownKeys()
 	}
 	all := append(c.known.all(), c.canaries...)
-	permissions := slices.Concat(always, c.permissions)
+	permissions := slices.Concat(always, ofMounts, c.permissions)
 	if !c.embedded {
 		permissions = append(permissions, ofFake...)
 	}
@@ -230,7 +238,7 @@ func (c *scene) judge() {
 			c.t.Errorf("what is no secret is not found as %s in the live log, where it is printed", form)
 		}
 	}
-	judge(c.t, c.meanwhile.scan(all), slices.Concat(optional(permissions), meanwhile))
+	judge(c.t, c.meanwhile.scan(all), slices.Concat(optional(permissions), meanwhile, whileMounted))
 }
 
 func optional(permissions []permission) []permission {

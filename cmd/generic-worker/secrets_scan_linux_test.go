@@ -99,8 +99,16 @@ func (e *evidence) add(place string, content []byte) {
 		e.found = map[[2]string]bool{}
 	}
 	for where, text := range texts {
+		if certifies(text) {
+			where += " (certificate)"
+		}
 		e.found[[2]string{where, text}] = true
 	}
+}
+
+// certifies tells what vouches for a run, and has the definition of its task.
+func certifies(text string) bool {
+	return strings.HasPrefix(text, "{") && (strings.Contains(text, `"chainOfTrustVersion"`) || strings.Contains(text, `"application/vnd.in-toto+json"`))
 }
 
 // merge adds what another has.

@@ -53,6 +53,7 @@ type scene struct {
 	readers   sync.WaitGroup
 	logs      sync.Map // of runs as readers saw them
 	tasks     map[string]string
+	given     *given
 }
 
 func newScene(t *testing.T, s story) *scene {
@@ -71,6 +72,8 @@ func newScene(t *testing.T, s story) *scene {
 	c.inject("plain", c.plain)
 	c.makeVariables()
 	c.makeKey()
+	c.makeSigningKey()
+	c.giveMounts()
 	return c
 }
 
@@ -134,7 +137,8 @@ func (c *scene) makeKey() {
 func (c *scene) configure(settings string) {
 	pool, kind, _ := strings.Cut(queuetest.TaskQueueID, "/")
 	write(c.t, c.dir+"/worker.yml", fmt.Sprintf(
-		"provisionerId: %s\nworkerType: %s\ncapacity: 9\ncancelCheckSecs: 1\ngracePeriodSecs: 2\nencryptedEnvKeyLocation: worker.key\n%s", pool, kind, settings))
+		"provisionerId: %s\nworkerType: %s\ncapacity: 9\ncancelCheckSecs: 1\ngracePeriodSecs: 2\nencryptedEnvKeyLocation: worker.key\ned25519SigningKeyLocation: ed25519.key\n"+
+			"chainOfTrustKeysReadableByTasks: true\nmetricsAddress: 127.0.0.1:0\ntracesURL: %s/traces\n%s", pool, kind, c.given.server.URL, settings))
 }
 
 // start starts a worker, and returns a function that sends it a signal, calls
@@ -206,6 +210,11 @@ func (c *scene) ownKeys() {
 		}
 		c.inject(name, one.AccessToken)
 	}
+	text, err := os.ReadFile(c.dir + "/queue/queue.db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.known.learnShells(text)
 	db, err := bbolt.Open(c.dir+"/queue/queue.db", 0o600, &bbolt.Options{ReadOnly: true, Timeout: patience})
 	if err != nil {
 		t.Fatal(err)
@@ -244,7 +253,10 @@ func (c *scene) add(name, mode string, change map[string]any) {
 	command := append([]string{"confess", mode, c.plain}, slices.Sorted(maps.Keys(c.secrets))...)
 	payload := map[string]any{
 		"command": [][]string{command}, "maxRunTime": 120, "env": map[string]string{},
-		"features": map[string]any{"taskclusterProxy": true}, "encryptedEnv": c.seal(name),
+		"encryptedEnv": c.seal(name), "mounts": c.given.mounts(),
+		"features": map[string]any{
+			"taskclusterProxy": true, "chainOfTrust": true, "interactive": true, "phaseTimings": true, "resourceMonitor": map[string]bool{"artifact": true},
+		},
 	}
 	maps.Copy(payload, change)
 	payload["env"].(map[string]string)["HOLDER"] = c.holder.url
@@ -252,7 +264,7 @@ func (c *scene) add(name, mode string, change map[string]any) {
 	now := time.Now()
 	definition, err := json.Marshal(map[string]any{
 		"provisionerId": pool, "workerType": kind, "payload": payload,
-		"scopes":  []string{"secrets:get:project/read", "secrets:set:project/write/*"},
+		"scopes":  []string{"secrets:get:project/read", "secrets:set:project/write/*", "generic-worker:cache:given"},
 		"created": tcclient.Time(now), "deadline": tcclient.Time(now.Add(time.Hour)),
 		"metadata": map[string]any{"name": name, "description": "", "owner": "nobody@example.com", "source": "https://example.com"},
 	})

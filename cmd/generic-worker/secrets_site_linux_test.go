@@ -24,6 +24,7 @@ type recorder struct {
 	evidence *evidence
 	secret   map[string]string // that tasks may read
 	issued   func(run string, token, certificate string)
+	linked   func(body []byte) // called with what leads to a shell
 }
 
 func newRecorder(t *testing.T, secret map[string]string, to *evidence, issued func(run, token, certificate string)) *recorder {
@@ -52,6 +53,9 @@ func (r *recorder) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	request.Body = io.NopCloser(bytes.NewReader(body))
+	if strings.HasSuffix(request.URL.Path, "/shell.html") && r.linked != nil {
+		r.linked(body)
+	}
 	name, isSecret := strings.CutPrefix(request.URL.Path, "/api/secrets/v1/secret/")
 	switch {
 	case isSecret:

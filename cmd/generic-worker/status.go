@@ -13,8 +13,8 @@ import (
 
 	"github.com/taskcluster/generic-worker/cmd/generic-worker/exit"
 	"github.com/taskcluster/generic-worker/internal/config"
-	"github.com/taskcluster/generic-worker/internal/worker"
-	"github.com/taskcluster/generic-worker/platform"
+	"github.com/taskcluster/generic-worker/internal/filelock"
+	"github.com/taskcluster/generic-worker/internal/worker/journal"
 )
 
 // workerStatus is what can be told about a worker without asking it.
@@ -22,7 +22,7 @@ type workerStatus struct {
 	StateDir string `json:"stateDir"`
 	Working  bool   `json:"working"` // whether there is a process
 	PID      int    `json:"pid,omitempty"`
-	worker.Status
+	journal.Status
 }
 
 func statusCommand() *cobra.Command {
@@ -57,24 +57,30 @@ func statusCommand() *cobra.Command {
 // stateDir is the state directory of the worker with the given configuration,
 // or of one that runs here without any.
 func stateDir(file string, given bool) (string, error) {
-	if _, err := os.Stat(file); !given && errors.Is(err, fs.ErrNotExist) {
-		return config.Local().Worker.StateDir, nil
-	}
-	cfg, err := loadConfig(file)
+	cfg, err := configHere(file, given)
 	if err != nil {
 		return "", err
 	}
 	return cfg.Worker.StateDir, nil
 }
 
+// configHere is the configuration of the worker with the given file, or of one
+// that runs here without any.
+func configHere(file string, given bool) (*config.Config, error) {
+	if _, err := os.Stat(file); !given && errors.Is(err, fs.ErrNotExist) {
+		return config.Local(), nil
+	}
+	return loadConfig(file)
+}
+
 func readStatus(dir string) (workerStatus, error) {
 	s := workerStatus{StateDir: dir}
 	var err error
-	if s.Status, err = worker.ReadStatus(dir); err != nil {
+	if s.Status, err = journal.ReadStatus(dir); err != nil {
 		return s, err
 	}
-	release, err := platform.Lock(dir)
-	if locked, ok := errors.AsType[*platform.LockedError](err); ok {
+	release, err := filelock.Take(dir, "stateDir")
+	if locked, ok := errors.AsType[*filelock.HeldError](err); ok {
 		s.Working, s.PID = true, locked.PID
 		return s, nil
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/taskcluster/generic-worker/cmd/generic-worker/exit"
-	"github.com/taskcluster/generic-worker/platform"
+	"github.com/taskcluster/generic-worker/internal/filelock"
 )
 
 // statusDir makes the state directory of a worker with one task, and the
@@ -35,7 +35,7 @@ func TestStatus(t *testing.T) {
 		}
 		lines := []string{"worker not at work", "tasks resolved 3", "cut off task fN1SbArXTPSVFNUvaOlinQ, run 1, claimed until 2031-01-31T12:00:00Z"}
 		if working {
-			release, err := platform.Lock(dir)
+			release, err := filelock.Take(dir, "stateDir")
 			if err != nil {
 				t.Fatal(err)
 			}

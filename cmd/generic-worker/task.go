@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -16,6 +17,8 @@ import (
 	"github.com/taskcluster/taskcluster/v44/clients/client-go/tcqueue"
 
 	"github.com/taskcluster/generic-worker/cmd/generic-worker/exit"
+	"github.com/taskcluster/generic-worker/cmd/generic-worker/shell"
+	"github.com/taskcluster/generic-worker/cmd/generic-worker/site"
 	"github.com/taskcluster/generic-worker/internal/config"
 	"github.com/taskcluster/generic-worker/internal/document"
 	"github.com/taskcluster/generic-worker/internal/queue"
@@ -32,7 +35,8 @@ func taskCommand() *cobra.Command {
 			"TASKCLUSTER_CLIENT_ID, TASKCLUSTER_ACCESS_TOKEN and TASKCLUSTER_CERTIFICATE.",
 		Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(taskRunCommand(), taskCreateCommand(), taskNewIDCommand(), taskListCommand(), taskShowCommand(), taskLogCommand(), taskCancelCommand())
+	c.AddCommand(taskRunCommand(), taskCreateCommand(), taskNewIDCommand(), taskListCommand(), taskShowCommand(), taskLogCommand(), taskCancelCommand(),
+		shell.Command(connectToTask))
 	return c
 }
 
@@ -68,6 +72,21 @@ func (r *remote) client() (*queue.Client, error) {
 		RootURL: rootURL, Credentials: func() queue.Credentials { return credentials },
 		Log: newLogger(slog.LevelError), Limits: queue.Limits{Elapsed: longestWait},
 	}, nil
+}
+
+// connectToTask connects to the queue that is named by a file, or else to that
+// of the task run of this user that has the task, or else to the one that the
+// environment names.
+func connectToTask(ctx context.Context, configFile, taskID string) (*queue.Client, error) {
+	if configFile == "" {
+		if running := shell.Running(ctx, filepath.Join(site.UserDir(), "runs"), taskID); running != nil {
+			return running, nil
+		}
+		if tcclient.RootURLFromEnvVars() == "" {
+			return nil, exit.Errorf(exit.Usage, "no task run of yours has the task %s now; for the task of a queue give --config FILE, or set TASKCLUSTER_ROOT_URL", taskID)
+		}
+	}
+	return (&remote{configFile: configFile}).client()
 }
 
 // address returns the queue of a configuration, or that of the environment

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"os"
@@ -10,11 +11,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/taskcluster/generic-worker/cmd/generic-worker/exit"
+	"github.com/taskcluster/generic-worker/cmd/generic-worker/shell"
 	"github.com/taskcluster/generic-worker/cmd/generic-worker/site"
 	"github.com/taskcluster/generic-worker/cmd/generic-worker/trust"
 	"github.com/taskcluster/generic-worker/cot"
+	"github.com/taskcluster/generic-worker/features/metadata"
 	"github.com/taskcluster/generic-worker/internal/artifact/savedir"
 	"github.com/taskcluster/generic-worker/internal/config"
+	"github.com/taskcluster/generic-worker/internal/filelock"
 	"github.com/taskcluster/generic-worker/internal/queue"
 	"github.com/taskcluster/generic-worker/internal/task"
 	"github.com/taskcluster/generic-worker/internal/taskfile"
@@ -74,11 +78,7 @@ func (r *localRun) run(ctx context.Context) error {
 	if err := os.MkdirAll(r.artifactsDir, 0o777); err != nil {
 		return exit.Errorf(exit.Usage, "cannot make the directory for artifacts; name another with --artifacts: %w", err)
 	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		cache = os.TempDir()
-	}
-	dir, release, err := platform.Scratch(ctx, filepath.Join(cache, "generic-worker", "runs"), log)
+	dir, release, err := platform.Scratch(ctx, filepath.Join(site.UserDir(), "runs"), log)
 	if err != nil {
 		return exit.Errorf(exit.TaskInternal, "%w", err)
 	}
@@ -86,16 +86,25 @@ func (r *localRun) run(ctx context.Context) error {
 	ctx, drain, end := withSignals(ctx, log)
 	defer end()
 	cfg := localConfig(dir, definition.TaskQueueID())
+	cfg.Caches = site.CachesOf(site.UserDir())
 	cfg.Features.EncryptedEnv.KeyLocation = r.keyFile
 	if cfg.Features.ChainOfTrust, err = trust.ThrowAwayKeys(); err != nil {
 		return exit.Errorf(exit.TaskInternal, "%w", err)
 	}
 	r.keys = cfg.Features.ChainOfTrust.Keys
 	place, err := site.Open(ctx, cfg, nil, log)
+	if errors.Is(err, filelock.ErrHeld) {
+		// Another run has the caches now: this one begins with empty ones.
+		cfg.Caches = site.CachesOf(dir)
+		place, err = site.Open(ctx, cfg, nil, log)
+	}
 	if err != nil {
 		return codeOr(exit.TaskInternal, err)
 	}
 	defer place.Close()
+	if err := shell.Note(dir, place.RootURL); err != nil {
+		return exit.Errorf(exit.TaskInternal, "%w", err)
+	}
 	summary, err := r.execute(ctx, drain, place, definition)
 	if err != nil {
 		return err
@@ -109,6 +118,7 @@ func localConfig(dir, taskQueueID string) *config.Config {
 	cfg.Worker.Identity = queue.Worker{TaskQueueID: taskQueueID, WorkerGroup: "local", WorkerID: "local"}
 	cfg.Worker.StateDir = filepath.Join(dir, "state")
 	cfg.Worker.Capacity = 1
+	cfg.Features.Metadata = metadata.Config{} // for operators of machines
 	cfg.TasksDir = filepath.Join(dir, "tasks")
 	cfg.LocalQueue = config.LocalQueue{Listen: "127.0.0.1:0", DataDir: filepath.Join(dir, "queue")}
 	return cfg

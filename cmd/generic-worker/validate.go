@@ -56,7 +56,7 @@ func validateCommand() *cobra.Command {
 		Use:   "validate FILE...",
 		Short: "Find everything that is wrong with tasks, payloads, configurations or policies",
 		Long: "Find everything that is wrong with files (YAML or JSON, - for standard input).\n" +
-			"A file with a payload in it is a task, one with a command is a payload, one with a profile is the policy of a chain\n" +
+			"A file with a payload in it is a task, one with a command or an image is a payload, one with a profile is the policy of a chain\n" +
 			"of trust, and any other is a configuration, which is read together with the environment. The exit code is that of\n" +
 			"the first file with a problem: 10 for a task or payload; 64 for a configuration, or a file, that cannot be read; 73\n" +
 			"for a policy, and for a configuration with values that are not valid.",
@@ -144,8 +144,10 @@ func kindOf(content any) string {
 	if _, ok := members["payload"]; ok {
 		return kindTask
 	}
-	if _, ok := members["command"]; ok {
-		return kindPayload
+	for _, key := range []string{"command", "image"} {
+		if _, ok := members[key]; ok {
+			return kindPayload
+		}
 	}
 	if _, ok := members["profile"]; ok {
 		return kindPolicy

@@ -21,6 +21,7 @@ func (s *sources) check(set settings) {
 	s.checkRootURL(set.RootURL)
 	s.checkCertificate(set.Certificate)
 	s.checkEngine(set.Engine)
+	s.checkDockerPayloads(set.DockerPayloads)
 	for _, name := range []string{"publicIP", "privateIP"} {
 		s.checkAddress(name)
 	}
@@ -28,6 +29,19 @@ func (s *sources) check(set settings) {
 		s.checkListen(set.LocalQueue.Listen)
 	}
 	s.checkDirectories(set)
+	s.checkTelemetry(set)
+	s.checkPorts(set)
+}
+
+// checkTelemetry checks where the worker is shown to its operators.
+func (s *sources) checkTelemetry(set settings) {
+	if _, _, err := net.SplitHostPort(set.MetricsAddress); set.MetricsAddress != "" && err != nil {
+		s.complain("/metricsAddress", "is no host and port", `write for example "127.0.0.1:9252"`)
+	}
+	to, err := url.Parse(set.TracesURL)
+	if set.TracesURL != "" && (err != nil || to.Host == "" || (to.Scheme != "http" && to.Scheme != "https")) {
+		s.complain("/tracesURL", "is no http or https URL", `write for example "http://127.0.0.1:4318/v1/traces"`)
+	}
 }
 
 // readable is false if there is a file of which nothing is known.
@@ -90,6 +104,12 @@ func (s *sources) checkEngine(engine string) {
 
 // insecure is the engine of this build.
 const insecure = "insecure"
+
+func (s *sources) checkDockerPayloads(choice string) {
+	if choice == "sandbox" {
+		s.complain("/dockerPayloads", "is sandbox, which is not offered yet", "write native to run such commands without their image, or refuse")
+	}
+}
 
 func (s *sources) checkAddress(name string) {
 	text, _ := s.settings[name].(string)

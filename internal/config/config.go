@@ -4,7 +4,9 @@ import (
 	"path/filepath"
 
 	"github.com/taskcluster/generic-worker/features/all"
+	"github.com/taskcluster/generic-worker/internal/cache"
 	"github.com/taskcluster/generic-worker/internal/queue"
+	"github.com/taskcluster/generic-worker/internal/telemetry"
 	"github.com/taskcluster/generic-worker/internal/worker"
 )
 
@@ -28,17 +30,29 @@ type Config struct {
 	TasksDir        string // absolute path of the parent of all task directories
 	CleanUpTaskDirs bool   // whether task directories are deleted
 
+	Caches    cache.Dirs // absolute paths
+	DiskSpace DiskSpace
+
 	// Credentials may be zero with the embedded queue, which makes its own.
 	Credentials           queue.Credentials
 	LogSizeLimit          int64 // bytes of one task's log; 0 for no limit
 	CreateObjectArtifacts bool  // object storage instead of S3
 	LocalQueue            LocalQueue
+	Telemetry             telemetry.Config // but for its Events
 
 	// Ineffective are the settings, such as "sentryProject" and
 	// "d2gConfig.enableD2G", that ask for something this build does not have.
 	Ineffective []string
 	// Warnings are sentences for the operator about how the configuration is kept.
 	Warnings []string
+}
+
+// DiskSpace is how much room tasks need.
+type DiskSpace struct {
+	Required int64 // bytes that have to be free in TasksDir; 0 for no matter
+	// Lenient says that caches are deleted to make room, but tasks are claimed all
+	// the same. It is so with the embedded queue if nothing was set.
+	Lenient bool
 }
 
 // LocalQueue is how the embedded queue is set up.
@@ -65,6 +79,8 @@ func Load(path string, environ []string) (*Config, error) {
 		return nil, err
 	}
 	c := set.config()
+	_, given := s.settings["requiredDiskSpaceMegabytes"]
+	c.DiskSpace.Lenient = set.RootURL == LocalRootURL && !given
 	c.Ineffective = s.root.ineffective(s.settings)
 	c.Warnings = exposures.sentences()
 	return c, nil

@@ -18,9 +18,17 @@ import (
 
 	"github.com/taskcluster/generic-worker/features/all"
 	"github.com/taskcluster/generic-worker/features/chainoftrust"
+	"github.com/taskcluster/generic-worker/features/interactive"
 	"github.com/taskcluster/generic-worker/features/livelog"
+	"github.com/taskcluster/generic-worker/features/loopback"
+	"github.com/taskcluster/generic-worker/features/metadata"
+	"github.com/taskcluster/generic-worker/features/mounts"
+	"github.com/taskcluster/generic-worker/features/resourcemonitor"
 	"github.com/taskcluster/generic-worker/features/taskclusterproxy"
+	"github.com/taskcluster/generic-worker/internal/cache"
 	"github.com/taskcluster/generic-worker/internal/queue"
+	"github.com/taskcluster/generic-worker/internal/telemetry"
+	"github.com/taskcluster/generic-worker/internal/unpack"
 	"github.com/taskcluster/generic-worker/internal/worker"
 )
 
@@ -86,11 +94,12 @@ func TestOfficial(t *testing.T) {
 			},
 			Grace:          10 * time.Second,
 			ShutdownBudget: 20 * time.Second,
-			CancelCheck:    29 * time.Second,
+			CancelCheck:    29 * time.Second, SpareTasks: true,
 		},
 		Features: all.Config{
 			LiveLog: livelog.Config{PublicIP: "192.0.2.3", ExposePort: 32000},
 			ChainOfTrust: chainoftrust.Config{
+				Off:             true,
 				Ed25519Location: abs(t, "/etc/generic-worker/ed25519_key"),
 				Machine: chainoftrust.Machine{
 					PublicIP: "192.0.2.3", PrivateIP: "10.0.0.3", InstanceID: "1234567890", InstanceType: "n2-standard-2", Region: "us-central1",
@@ -99,6 +108,7 @@ func TestOfficial(t *testing.T) {
 		},
 		Engine:   "insecure",
 		TasksDir: abs(t, "/home"),
+		Caches:   cache.Dirs{Caches: abs(t, "/home/caches"), Downloads: abs(t, "/home/downloads")}, DiskSpace: DiskSpace{Required: 20 << 30},
 		Credentials: queue.Credentials{
 			ClientID: "worker/google/proj-example", AccessToken: "not-a-real-token",
 			Certificate: `{"version":1,"signature":"not-a-real-signature"}`,
@@ -106,16 +116,21 @@ func TestOfficial(t *testing.T) {
 		LogSizeLimit:          1 << 30,
 		CreateObjectArtifacts: true,
 		LocalQueue:            LocalQueue{Listen: "127.0.0.1:8080", DataDir: abs(t, "queue")},
+		Telemetry: telemetry.Config{
+			Version: build.Version,
+			Worker: telemetry.Worker{
+				PoolID: "proj-example/linux", ID: "1234567890", Region: "us-central1", InstanceType: "n2-standard-2", Capacity: 2,
+			},
+		},
 		Ineffective: []string{
-			"allowedHighMemoryDurationSecs", "availabilityZone", "cachesDir", "d2gConfig.allowChainOfTrust",
+			"availabilityZone", "d2gConfig.allowChainOfTrust",
 			"d2gConfig.allowDisableSeccomp", "d2gConfig.allowGPUs", "d2gConfig.allowHostSharedMemory",
 			"d2gConfig.allowInteractive", "d2gConfig.allowKVM", "d2gConfig.allowLoopbackAudio",
 			"d2gConfig.allowLoopbackVideo", "d2gConfig.allowPrivileged", "d2gConfig.allowPtrace",
 			"d2gConfig.allowTaskclusterProxy", "d2gConfig.enableD2G", "d2gConfig.gpus", "d2gConfig.logTranslation",
-			"disableNativePayloads", "downloadsDir", "headlessTasks",
-			"interactivePort", "livelogExecutable", "livelogPortBase", "loopbackAudioDeviceNumber",
-			"loopbackVideoDeviceNumber", "maxMemoryUsagePercent", "minAvailableMemoryBytes",
-			"requiredDiskSpaceMegabytes", "runAfterUserCreation", "sentryProject", "shutdownMachineOnIdle",
+			"disableNativePayloads", "headlessTasks",
+			"livelogExecutable", "livelogPortBase",
+			"runAfterUserCreation", "sentryProject", "shutdownMachineOnIdle",
 			"shutdownMachineOnInternalError", "taskclusterProxyExecutable", "wstAudience", "wstServerURL",
 		},
 	}
@@ -147,8 +162,8 @@ func TestOfficialIsComplete(t *testing.T) {
 		}
 	}
 	want := []string{
-		"cancelCheckSecs", "chainOfTrust", "chainOfTrustKeysReadableByTasks", "encryptedEnvKeyLocation", "engine", "gracePeriodSecs",
-		"localQueue", "logSizeLimitMegabytes", "openpgpSigningKeyLocation", "shutdownBudgetSecs", "stateDir",
+		"cancelCheckSecs", "chainOfTrust", "chainOfTrustKeysReadableByTasks", "dockerPayloads", "encryptedEnvKeyLocation", "engine", "gracePeriodSecs",
+		"localQueue", "logSizeLimitMegabytes", "metricsAddress", "mountLimits", "openpgpSigningKeyLocation", "purgeCacheAgeHours", "shutdownBudgetSecs", "stateDir", "taskLimits", "tracesURL",
 	}
 	if diff := cmp.Diff(want, own); diff != "" {
 		t.Errorf("settings the official worker does not have (-want +got):\n%s", diff)
@@ -166,11 +181,28 @@ func TestDefaults(t *testing.T) {
 			Grace: 10 * time.Second, ShutdownBudget: 20 * time.Second, CancelCheck: 29 * time.Second,
 		},
 		Features: all.Config{
-			LiveLog: livelog.Config{Enabled: true},
-			Proxy:   &taskclusterproxy.Config{Tasks: 1, Version: ReadBuild().Version, Revision: ReadBuild().Revision},
+			LiveLog:     livelog.Config{Enabled: true},
+			Metadata:    metadata.Config{Path: abs(t, "generic-worker-metadata.json")},
+			Resources:   &resourcemonitor.Config{MaxPercent: 90, MinAvailable: 500 << 20, Allowed: 5 * time.Second},
+			Interactive: &interactive.Config{},
+			Mounts: &mounts.Config{
+				MaxBytes: 20 << 30, PurgeAge: 24 * time.Hour,
+				Limits: unpack.Limits{Bytes: 20 << 30, Entries: 1_000_000, Depth: 128, Ratio: 200, Memory: 128 << 20},
+			},
+			Proxy: &taskclusterproxy.Config{Tasks: 1, Version: ReadBuild().Version, Revision: ReadBuild().Revision},
+
+			LoopbackVideo: &loopback.Config{Number: 0},
+			LoopbackAudio: &loopback.Config{Number: 16},
+			OSGroups:      true,
 		},
 		Engine: "insecure", TasksDir: abs(t, "tasks"), CleanUpTaskDirs: true, LogSizeLimit: 1 << 30,
+		Caches:     cache.Dirs{Caches: abs(t, "caches"), Downloads: abs(t, "downloads")},
+		DiskSpace:  DiskSpace{Required: 10 << 30, Lenient: true},
 		LocalQueue: LocalQueue{Listen: "127.0.0.1:8080", DataDir: abs(t, "queue")},
+		Telemetry: telemetry.Config{
+			Version: ReadBuild().Version,
+			Worker:  telemetry.Worker{PoolID: "local/generic-worker", ID: "local", Capacity: 1},
+		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -220,7 +252,7 @@ func TestIneffective(t *testing.T) {
 	for text, want := range map[string][]string{
 		"sentryProject: generic-worker":                       nil, // the default
 		"sentryProject: other":                                {"sentryProject"},
-		"maxMemoryUsagePercent: 9.0e1":                        nil, // the default
+		"loopbackAudioDeviceNumber: 1.6e1":                    nil, // the default
 		"enableMounts: false":                                 nil,
 		"disableReboots: true":                                nil,
 		"shutdownMachineOnIdle: false":                        nil,
@@ -228,6 +260,7 @@ func TestIneffective(t *testing.T) {
 		"privateIP: null":                                     nil,
 		"d2gConfig: {}":                                       nil,
 		"d2gConfig: {enableD2G: true, gpus: all}":             {"d2gConfig.enableD2G"},
+		"dockerPayloads: refuse":                              nil,
 		"instanceID: i-1":                                     nil,
 		"localQueue: {listen: 127.0.0.1:1}\nengine: insecure": nil,
 	} {
@@ -239,6 +272,15 @@ func TestIneffective(t *testing.T) {
 	got := load(t, "", "GENERIC_WORKER_ROOT_URL=local", "GENERIC_WORKER_WST_AUDIENCE=a").Ineffective
 	if diff := cmp.Diff([]string{"wstAudience"}, got); diff != "" {
 		t.Errorf("from the environment (-want +got):\n%s", diff)
+	}
+}
+
+func TestDockerPayloads(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]bool{"": false, "dockerPayloads: native": false, "dockerPayloads: refuse": true} {
+		if got := load(t, write(t, "c.yml", "rootURL: local\n"+text+"\n")).Worker.RefuseDocker; got != want {
+			t.Errorf("%s: refused: %v", text, got)
+		}
 	}
 }
 

@@ -48,14 +48,18 @@ func effective(name string) bool {
 	switch name {
 	case "rootURL", "clientId", "accessToken", "certificate",
 		"provisionerId", "workerType", "workerGroup", "workerId",
-		"engine", "stateDir", "tasksDir", "cleanUpTaskDirs", "localQueue",
+		"engine", "dockerPayloads", "stateDir", "tasksDir", "cleanUpTaskDirs", "localQueue", "cachesDir", "downloadsDir", "requiredDiskSpaceMegabytes",
 		"capacity", "numberOfTasksToRun", "idleTimeoutSecs", "maxTaskRunTime",
+		"mountLimits", "purgeCacheAgeHours",
 		"gracePeriodSecs", "shutdownBudgetSecs", "cancelCheckSecs", "logSizeLimitMegabytes",
 		"createObjectArtifacts", "workerTypeMetadata", "workerLocation", "instanceType",
-		"publicIP", "privateIP", "instanceId", "instanceID", "region", "livelogExposePort", "encryptedEnvKeyLocation", "taskclusterProxyPort",
+		"publicIP", "privateIP", "instanceId", "instanceID", "region", "livelogExposePort", "interactivePort", "encryptedEnvKeyLocation", "taskclusterProxyPort",
+		"loopbackVideoDeviceNumber", "loopbackAudioDeviceNumber",
+		"metricsAddress", "tracesURL",
+		"taskLimits", "allowedHighMemoryDurationSecs", "maxMemoryUsagePercent", "minAvailableMemoryBytes", "disableOOMProtection",
 		"chainOfTrust", "ed25519SigningKeyLocation", "openpgpSigningKeyLocation", "chainOfTrustKeysReadableByTasks":
 		return true
-	case "disableReboots", "disableOOMProtection":
+	case "disableReboots":
 		return true
 	}
 	return strings.HasPrefix(name, "enable") && name != "enableD2G"

@@ -12,9 +12,17 @@ import (
 	"github.com/taskcluster/generic-worker/features/all"
 	"github.com/taskcluster/generic-worker/features/chainoftrust"
 	"github.com/taskcluster/generic-worker/features/encryptedenv"
+	"github.com/taskcluster/generic-worker/features/interactive"
 	"github.com/taskcluster/generic-worker/features/livelog"
+	"github.com/taskcluster/generic-worker/features/loopback"
+	"github.com/taskcluster/generic-worker/features/metadata"
+	"github.com/taskcluster/generic-worker/features/mounts"
+	"github.com/taskcluster/generic-worker/features/resourcemonitor"
 	"github.com/taskcluster/generic-worker/features/taskclusterproxy"
+	"github.com/taskcluster/generic-worker/internal/cache"
 	"github.com/taskcluster/generic-worker/internal/queue"
+	"github.com/taskcluster/generic-worker/internal/telemetry"
+	"github.com/taskcluster/generic-worker/internal/unpack"
 	"github.com/taskcluster/generic-worker/internal/worker"
 )
 
@@ -32,6 +40,9 @@ type settings struct {
 	StateDir              string         `json:"stateDir"`
 	TasksDir              string         `json:"tasksDir"`
 	CleanUpTaskDirs       bool           `json:"cleanUpTaskDirs"`
+	CachesDir             string         `json:"cachesDir"`
+	DownloadsDir          string         `json:"downloadsDir"`
+	RequiredDiskSpace     int64          `json:"requiredDiskSpaceMegabytes"`
 	Capacity              int            `json:"capacity"`
 	NumberOfTasksToRun    int64          `json:"numberOfTasksToRun"`
 	IdleTimeoutSecs       int64          `json:"idleTimeoutSecs"`
@@ -46,11 +57,22 @@ type settings struct {
 	InstanceType          string         `json:"instanceType"`
 	PublicIP              string         `json:"publicIP"`
 	EnableLiveLog         bool           `json:"enableLiveLog"`
+	EnableInteractive     bool           `json:"enableInteractive"`
+	InteractivePort       int            `json:"interactivePort"`
+	EnableMounts          bool           `json:"enableMounts"`
+	MountLimits           mountLimits    `json:"mountLimits"`
+	PurgeCacheAgeHours    int64          `json:"purgeCacheAgeHours"`
 	EnableProxy           bool           `json:"enableTaskclusterProxy"`
 	ProxyPort             int            `json:"taskclusterProxyPort"`
+	EnableOSGroups        bool           `json:"enableOSGroups"`
+	EnableLoopbackVideo   bool           `json:"enableLoopbackVideo"`
+	EnableLoopbackAudio   bool           `json:"enableLoopbackAudio"`
+	LoopbackVideoDevice   int            `json:"loopbackVideoDeviceNumber"`
+	LoopbackAudioDevice   int            `json:"loopbackAudioDeviceNumber"`
 	LivelogExposePort     int            `json:"livelogExposePort"`
 	EncryptedEnvKey       string         `json:"encryptedEnvKeyLocation"`
 	ChainOfTrust          string         `json:"chainOfTrust"`
+	EnableChainOfTrust    bool           `json:"enableChainOfTrust"`
 	Ed25519SigningKey     string         `json:"ed25519SigningKeyLocation"`
 	OpenPGPSigningKey     string         `json:"openpgpSigningKeyLocation"`
 	SigningKeysReadable   bool           `json:"chainOfTrustKeysReadableByTasks"`
@@ -58,10 +80,37 @@ type settings struct {
 	InstanceID            string         `json:"instanceId"`
 	RunnersInstanceID     string         `json:"instanceID"` // as worker-runner spells it
 	Region                string         `json:"region"`
+	DockerPayloads        string         `json:"dockerPayloads"`
+	EnableMetadata        bool           `json:"enableMetadata"`
+	MetricsAddress        string         `json:"metricsAddress"`
+	TracesURL             string         `json:"tracesURL"`
+	EnableResources       bool           `json:"enableResourceMonitor"`
+	HighMemorySecs        int64          `json:"allowedHighMemoryDurationSecs"`
+	MaxMemoryPercent      int            `json:"maxMemoryUsagePercent"`
+	MinAvailableMemory    int64          `json:"minAvailableMemoryBytes"`
+	DisableOOMProtection  bool           `json:"disableOOMProtection"`
+	TaskLimits            taskLimits     `json:"taskLimits"`
 	LocalQueue            struct {
 		Listen  string `json:"listen"`
 		DataDir string `json:"dataDir"`
 	} `json:"localQueue"`
+}
+
+// taskLimits are what one command may use; 0 is no limit.
+type taskLimits struct {
+	Memory    int64   `json:"memory"` // MiB
+	Processes int     `json:"processes"`
+	CPUs      float64 `json:"cpus"`
+}
+
+// mountLimits are what a task may download and unpack.
+type mountLimits struct {
+	DownloadMegabytes int64 `json:"downloadMegabytes"`
+	UnpackedMegabytes int64 `json:"unpackedMegabytes"`
+	Entries           int64 `json:"entries"`
+	Depth             int   `json:"depth"`
+	Ratio             int64 `json:"ratio"`
+	DecoderMegabytes  int64 `json:"decoderMegabytes"`
 }
 
 // decode returns what is set, with the defaults of what is not.
@@ -96,7 +145,7 @@ func (s *sources) decode() (settings, error) {
 }
 
 func (s settings) config() *Config {
-	return &Config{
+	c := &Config{
 		Worker: worker.Config{
 			Identity: queue.Worker{
 				TaskQueueID: s.ProvisionerID + "/" + s.WorkerType,
@@ -109,6 +158,7 @@ func (s settings) config() *Config {
 			IdleTimeout:    time.Duration(s.IdleTimeoutSecs) * time.Second,
 			MaxTaskRunTime: time.Duration(s.MaxTaskRunTime) * time.Second,
 			StateDir:       absolute(s.StateDir),
+			RefuseDocker:   s.DockerPayloads == "refuse",
 			WorkerLocation: s.WorkerLocation,
 			InstanceType:   s.InstanceType,
 			Metadata:       s.metadata(),
@@ -122,15 +172,31 @@ func (s settings) config() *Config {
 				PublicIP:   s.PublicIP,
 				ExposePort: s.LivelogExposePort,
 			},
-			EncryptedEnv: encryptedenv.Config{KeyLocation: fileOf(s.EncryptedEnvKey)},
-			ChainOfTrust: s.chainOfTrust(),
-			Proxy:        s.proxy(),
+			EncryptedEnv:  encryptedenv.Config{KeyLocation: fileOf(s.EncryptedEnvKey)},
+			ChainOfTrust:  s.chainOfTrust(),
+			Mounts:        s.mounts(),
+			Metadata:      s.metadataFile(),
+			LoopbackVideo: s.loopbackVideo(),
+			LoopbackAudio: s.loopbackAudio(),
+			OSGroups:      s.EnableOSGroups,
+			Resources:     s.resources(),
+			Proxy:         s.proxy(),
+			Interactive:   s.interactive(),
 		},
 		Engine:          s.Engine,
 		TasksDir:        absolute(s.TasksDir),
 		CleanUpTaskDirs: s.CleanUpTaskDirs,
+		Caches:          cache.Dirs{Caches: absolute(s.CachesDir), Downloads: absolute(s.DownloadsDir)},
+		DiskSpace:       DiskSpace{Required: s.RequiredDiskSpace << 20},
 		Credentials: queue.Credentials{
 			ClientID: s.ClientID, AccessToken: s.AccessToken, Certificate: s.Certificate,
+		},
+		Telemetry: telemetry.Config{
+			Worker: telemetry.Worker{
+				PoolID: s.ProvisionerID + "/" + s.WorkerType, ID: s.WorkerID,
+				Region: s.Region, InstanceType: s.InstanceType, Capacity: s.Capacity,
+			},
+			Version: ReadBuild().Version, MetricsAddress: s.MetricsAddress, TracesURL: s.TracesURL,
 		},
 		LogSizeLimit:          s.LogSizeLimitMegabytes << 20,
 		CreateObjectArtifacts: s.CreateObjectArtifacts,
@@ -139,18 +205,66 @@ func (s settings) config() *Config {
 			DataDir: absolute(s.LocalQueue.DataDir),
 		},
 	}
+	c.Worker.Limits.Memory = s.TaskLimits.Memory << 20
+	c.Worker.Limits.Processes = s.TaskLimits.Processes
+	c.Worker.Limits.CPUs = s.TaskLimits.CPUs
+	c.Worker.SpareTasks = s.DisableOOMProtection
+	return c
+}
+
+// resources is nil if nothing is to be measured.
+func (s settings) resources() *resourcemonitor.Config {
+	if !s.EnableResources {
+		return nil
+	}
+	return &resourcemonitor.Config{
+		MaxPercent: s.MaxMemoryPercent, MinAvailable: s.MinAvailableMemory,
+		Allowed: time.Duration(s.HighMemorySecs) * time.Second, WarnOnly: s.DisableOOMProtection,
+	}
 }
 
 func (s settings) chainOfTrust() chainoftrust.Config {
 	return chainoftrust.Config{
 		Ed25519Location: fileOf(s.Ed25519SigningKey),
 		OpenPGPLocation: fileOf(s.OpenPGPSigningKey),
-		Always:          s.ChainOfTrust == "always",
+		Off:             !s.EnableChainOfTrust,
+		Always:          s.ChainOfTrust == "always" && s.EnableChainOfTrust,
 		AllowReadable:   s.SigningKeysReadable,
 		Machine: chainoftrust.Machine{
 			PublicIP: s.PublicIP, PrivateIP: s.PrivateIP,
 			InstanceID: cmp.Or(s.InstanceID, s.RunnersInstanceID), InstanceType: s.InstanceType, Region: s.Region,
 		},
+	}
+}
+
+// loopbackVideo is nil if tasks cannot ask for such a device.
+func (s settings) loopbackVideo() *loopback.Config {
+	if !s.EnableLoopbackVideo {
+		return nil
+	}
+	return &loopback.Config{Number: s.LoopbackVideoDevice}
+}
+
+// loopbackAudio is nil if tasks cannot ask for such a device.
+func (s settings) loopbackAudio() *loopback.Config {
+	if !s.EnableLoopbackAudio {
+		return nil
+	}
+	return &loopback.Config{Number: s.LoopbackAudioDevice}
+}
+
+// mounts is nil if mounts are not offered.
+func (s settings) mounts() *mounts.Config {
+	if !s.EnableMounts {
+		return nil
+	}
+	l := s.MountLimits
+	return &mounts.Config{
+		MaxBytes: l.DownloadMegabytes << 20,
+		Limits: unpack.Limits{
+			Bytes: l.UnpackedMegabytes << 20, Entries: l.Entries, Depth: l.Depth, Ratio: l.Ratio, Memory: l.DecoderMegabytes << 20,
+		},
+		PurgeAge: time.Duration(s.PurgeCacheAgeHours) * time.Hour,
 	}
 }
 
@@ -164,6 +278,24 @@ func (s settings) proxy() *taskclusterproxy.Config {
 	return &taskclusterproxy.Config{
 		Port: s.ProxyPort, Tasks: s.Capacity, Version: build.Version, Revision: build.Revision,
 	}
+}
+
+// interactive is nil if shells are not offered. Its root URL is known when the
+// worker starts.
+func (s settings) interactive() *interactive.Config {
+	if !s.EnableInteractive {
+		return nil
+	}
+	return &interactive.Config{PublicIP: s.PublicIP, Port: s.InteractivePort}
+}
+
+// metadataFile is where the official worker has it, too: in the directory the
+// worker was started in. Its root URL is known when the worker starts.
+func (s settings) metadataFile() metadata.Config {
+	if !s.EnableMetadata {
+		return metadata.Config{}
+	}
+	return metadata.Config{Path: absolute("generic-worker-metadata.json")}
 }
 
 // fileOf is the absolute path of a file, and empty for none.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/taskcluster/generic-worker/internal/task"
 	"github.com/taskcluster/generic-worker/process"
+	"github.com/taskcluster/generic-worker/process/usage"
 )
 
 // head writes what every log begins with.
@@ -28,7 +29,7 @@ func (r *run) head() {
 // foot writes what every log ends with: how long it took, and the error that
 // decided.
 func (r *run) foot(err error) {
-	r.Log.Info("=== Task Finished ===\nTask Duration: %v", time.Since(r.begun).Round(time.Microsecond))
+	r.Log.Info("=== Task Finished ===\nTask Duration: %v\nPhases: %v", time.Since(r.begun).Round(time.Microsecond), r.Phases)
 	if err != nil {
 		r.Log.Error("%v", err)
 	}
@@ -38,8 +39,7 @@ func (r *run) foot(err error) {
 // fails. Only they count towards maxRunTime.
 func (r *run) commands(ctx context.Context) error {
 	return r.stage("commands", func() error {
-		ctx, cancel := context.WithTimeoutCause(ctx, r.Payload.MaxRunTime, task.Errorf(task.Failed,
-			"the task was aborted after its maxRunTime of %v; raise maxRunTime in the payload if it needs longer", r.Payload.MaxRunTime))
+		ctx, cancel := r.limited(ctx)
 		defer cancel()
 		for i, c := range r.Payload.Commands {
 			if err := r.command(ctx, i, c.Words()); err != nil {
@@ -50,14 +50,36 @@ func (r *run) commands(ctx context.Context) error {
 	})
 }
 
+// limited ends ctx when the commands have taken maxRunTime together, and warns
+// the author before.
+func (r *run) limited(ctx context.Context) (context.Context, context.CancelFunc) {
+	limit := r.Payload.MaxRunTime
+	begun := time.Now()
+	ctx, abort := context.WithCancelCause(ctx)
+	warning := time.AfterFunc(limit/10*9, func() {
+		r.Log.Warn("90 %% of the task's maxRunTime of %v have passed; it is aborted in %v", limit, limit-limit/10*9)
+	})
+	end := time.AfterFunc(limit, func() {
+		abort(task.Errorf(task.Failed, "the task was aborted after %v, at its maxRunTime of %v; raise maxRunTime in the payload if it needs longer",
+			time.Since(begun).Round(time.Millisecond), limit))
+	})
+	return ctx, func() {
+		warning.Stop()
+		end.Stop()
+		abort(nil)
+	}
+}
+
 // command runs one command and writes its block of the log.
 func (r *run) command(ctx context.Context, i int, argv []string) error {
 	if ctx.Err() != nil {
+		r.Aborted = i > 0
 		return context.Cause(ctx)
 	}
 	if _, err := os.Stat(r.Session.Dir); i > 0 && errors.Is(err, fs.ErrNotExist) {
 		return task.Errorf(task.Failed, "command %d cannot be started: the task directory is gone; let no command before it remove or rename the directory", i)
 	}
+	defer r.Phases.Begin(fmt.Sprint("command ", i), true)()
 	r.Log.Info("Executing command %d: %s", i, shellQuoted(argv))
 	r.Session.Secrets = r.Secrets()
 	command, err := r.Session.Command(argv, r.environment())
@@ -66,15 +88,26 @@ func (r *run) command(ctx context.Context, i int, argv []string) error {
 	}
 	command.Output = r.Log
 	command.Grace = r.worker.Config.Grace
+	r.limit(command)
+	ctx, abort := context.WithCancelCause(ctx)
+	defer abort(nil)
+	figures := r.watch(i, command, abort)
 	start := time.Now()
+	r.LastExit = -1
 	result, err := command.Run(ctx)
 	if len(result.Killed) > 0 {
 		r.Log.Warn("processes of command %d were still running and were killed: %s", i, strings.Join(result.Killed, ", "))
 	}
+	if hit, ok := err.(*usage.Exceeded); ok { // one within an UnkillableError is the worker's to mend
+		r.Aborted = true // in the middle of whatever it was writing
+		r.block(result, figures(), hit)
+		return task.Errorf(task.Failed, "command %d: %w; use less, or ask the pool's owner for more (taskLimits)", i, hit)
+	}
 	if err != nil {
 		return r.notEnded(i, err, time.Since(start))
 	}
-	r.block(result)
+	r.LastExit = result.ExitCode
+	r.block(result, figures(), nil)
 	return r.judge(i, result.ExitCode)
 }
 
@@ -86,26 +119,9 @@ func (r *run) notEnded(i int, err error, elapsed time.Duration) error {
 		}
 		return task.Errorf(task.Failed, "command %d could not be started (a shell would exit with %d): %w; check that the program exists and can be executed", i, start.ExitCode, err)
 	}
+	r.Aborted = true
 	r.Log.Error("Command ABORTED after %v: %v", elapsed.Round(time.Millisecond), err)
 	return err
-}
-
-// block writes the figures of an ended command, right-aligned.
-func (r *run) block(result process.Result) {
-	verdict := "SUCCEEDED"
-	if result.ExitCode != 0 {
-		verdict = "FAILED"
-	}
-	code := strconv.Itoa(result.ExitCode)
-	if result.Signal != "" {
-		code += " (" + result.Signal + ")"
-	}
-	memory := ""
-	if result.PeakMemory > 0 {
-		memory = "\n Peak Memory: " + binaryUnits(result.PeakMemory)
-	}
-	r.Log.Info("   Exit Code: %s\n   User Time: %v\n Kernel Time: %v\n   Wall Time: %v%s\n      Result: %s", code,
-		result.User.Round(time.Microsecond), result.System.Round(time.Microsecond), result.Wall.Round(time.Microsecond), memory, verdict)
 }
 
 // judge resolves the run by a command's exit code.
@@ -159,16 +175,4 @@ func shellQuoted(argv []string) string {
 func needsQuotes(c rune) bool {
 	plain := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("@%_-+=:,./", c)
 	return !plain
-}
-
-// binaryUnits shows a number of bytes with two decimals.
-func binaryUnits(bytes int64) string {
-	value, unit := float64(bytes)/(1<<10), "KiB"
-	for _, next := range []string{"MiB", "GiB"} {
-		if value < 1<<10 {
-			break
-		}
-		value, unit = value/(1<<10), next
-	}
-	return fmt.Sprintf("%.2f %s", value, unit)
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/taskcluster/generic-worker/internal/queue"
+	"github.com/taskcluster/generic-worker/process/usage"
 )
 
 // Config is how a worker behaves; the zero value of every optional field is
@@ -18,8 +19,11 @@ type Config struct {
 	IdleTimeout    time.Duration // without a task for this long the worker stops; 0 is never
 	MaxTaskRunTime time.Duration // largest maxRunTime a payload may ask for
 	StateDir       string        // the worker's own files, not shared with another worker
-	WorkerLocation string        // TASKCLUSTER_WORKER_LOCATION, if set
-	InstanceType   string        // TASKCLUSTER_INSTANCE_TYPE, if set
+	// RefuseDocker makes tasks malformed whose payloads were written for
+	// docker-worker; otherwise their commands run without the image.
+	RefuseDocker   bool
+	WorkerLocation string // TASKCLUSTER_WORKER_LOCATION, if set
+	InstanceType   string // TASKCLUSTER_INSTANCE_TYPE, if set
 	// Metadata is printed at the top of every task's log.
 	Metadata map[string]any
 
@@ -30,6 +34,12 @@ type Config struct {
 	ShutdownBudget time.Duration
 	// CancelCheck is how often the queue is asked whether a run was canceled.
 	CancelCheck time.Duration
+
+	// Limits are what the processes of one command may use together.
+	Limits usage.Limits
+	// SpareTasks leaves tasks an ordinary place when Linux looks for a process
+	// to kill for want of memory; otherwise they go first.
+	SpareTasks bool
 }
 
 // aftermathLimit bounds what is done for a run after its last command.

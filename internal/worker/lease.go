@@ -27,9 +27,9 @@ type lease struct {
 	claim queue.Claim
 }
 
-// hold keeps reclaiming the run until the lease is released. When the run is no
+// lease keeps reclaiming the run until it is released. When the run is no
 // longer ours, abort is called with the reason.
-func (w *Worker) hold(claim queue.Claim, abort context.CancelCauseFunc) *lease {
+func (w *Worker) lease(claim queue.Claim, abort context.CancelCauseFunc) *lease {
 	ctx, stop := context.WithCancel(context.Background())
 	lost, lose := context.WithCancelCause(context.Background())
 	l := &lease{
@@ -126,7 +126,7 @@ func (l *lease) reclaim(ctx context.Context) time.Time {
 	switch {
 	case err == nil:
 		l.set(newer)
-		l.worker.journal.record(newer)
+		l.worker.journal.Record(newer)
 		return reclaimTime(newer)
 	case errors.Is(err, queue.ErrConflict), errors.Is(err, queue.ErrNotFound):
 		l.lose(task.Errorf(task.Canceled, "the queue says this run is no longer ours: it was canceled, or passed its deadline (%w)", err))

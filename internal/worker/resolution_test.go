@@ -48,6 +48,26 @@ func TestResolutions(t *testing.T) {
 		{name: "later commands are not run", payload: map[string]any{"maxRunTime": 60, "command": [][]string{{"false"}, {"echo", "never"}}}, want: "failed", log: "command 0 exited with 1"},
 		{name: "retry code", payload: shell("exit 75", with("onExitStatus", map[string]any{"retry": []int{75}})), want: "exception/intermittent-task", log: "onExitStatus.retry"},
 		{name: "other code beside a retry code", payload: shell("exit 74", with("onExitStatus", map[string]any{"retry": []int{75}})), want: "failed"},
+		{name: "retry code in a list", payload: shell("exit 75", with("onExitStatus", map[string]any{"retry": []int{1, 75, 255}})), want: "exception/intermittent-task", log: "onExitStatus.retry"},
+		{name: "retry code of a later command", payload: map[string]any{"maxRunTime": 60, "command": [][]string{{"true"}, {"sh", "-c", "exit 75"}}, "onExitStatus": map[string]any{"retry": []int{75}}}, want: "exception/intermittent-task", log: "command 1 exited with 75"},
+		{name: "success beside a retry code", payload: shell("true", with("onExitStatus", map[string]any{"retry": []int{75}})), want: "completed"},
+		{name: "no retry codes", payload: shell("exit 75", with("onExitStatus", map[string]any{"retry": []int{}})), want: "failed", log: "command 0 exited with 75"},
+		{name: "retry code of a signal", payload: shell("kill -9 $$", with("onExitStatus", map[string]any{"retry": []int{137}})), want: "exception/intermittent-task", log: "onExitStatus.retry"},
+		{name: "negative retry code", payload: shell("exit 1", with("onExitStatus", map[string]any{"retry": []int{-1}})), want: "exception/malformed-payload", log: "/onExitStatus/retry/0: must be at least 1"},
+		{name: "success as a retry code", payload: shell("true", with("onExitStatus", map[string]any{"retry": []int{0}})), want: "exception/malformed-payload", log: "/onExitStatus/retry/0: must be at least 1"},
+		{name: "retry code twice", payload: shell("exit 1", with("onExitStatus", map[string]any{"retry": []int{1, 1}})), want: "exception/malformed-payload", log: "/onExitStatus/retry: has the same item at 0 and at 1"},
+		{name: "negative purge code", payload: shell("exit 1", with("onExitStatus", map[string]any{"purgeCaches": []int{-1}})), want: "exception/malformed-payload", log: "/onExitStatus/purgeCaches/0: must be at least 0"},
+		{name: "superseder", payload: shell("true", with("supersederUrl", "https://example.com/x")), want: "completed", log: "supersederUrl is ignored"},
+		{name: "name of a feature's artifact", payload: shell("true", with("artifacts", []any{map[string]any{"type": "file", "path": "a", "name": "public/x"}})), edit: func(w *worker.Worker) {
+			w.Features = append(w.Features, hooks("one", features.Hooks{Reserves: []string{"public/x"}}))
+		}, want: "exception/malformed-payload", log: `artifact "public/x" of the payload has a name that one publishes; give it another name`},
+		{name: "payload for docker-worker", payload: inImage("echo hello"), want: "completed", log: "The image ubuntu:24.04 is not used"},
+		{name: "payload for docker-worker that fails", payload: inImage("exit 4", with("onExitStatus", map[string]any{"retry": []int{4}})), want: "exception/intermittent-task"},
+		{name: "payload for a container", payload: inImage("true", with("capabilities", map[string]any{"privileged": true})), want: "exception/malformed-payload", log: "/capabilities/privileged: asks for a container with all rights on the machine"},
+		{name: "refused payload for docker-worker", payload: inImage("true"), edit: func(w *worker.Worker) { w.Config.RefuseDocker = true }, want: "exception/malformed-payload", log: "takes no payloads for docker-worker; send the task to a pool that does"},
+		{name: "caches this pool lacks", payload: inImage("true", with("cache", map[string]any{"c": "/c"})), want: "exception/malformed-payload", log: "asks for cache, which"},
+		{name: "what a payload for docker-worker gets in another way", payload: inImage("true", with("artifacts", map[string]any{"a": map[string]any{"type": "file", "path": "/a"}})), want: "completed", log: "artifact a is taken from /a of this machine"},
+		{name: "missing scope of docker-worker", payload: inImage("true"), edit: scoped("docker-worker:cache:c"), want: "exception/malformed-payload", log: "cache needs the scope docker-worker:cache:c"},
 		{name: "no such program", payload: map[string]any{"maxRunTime": 60, "command": [][]string{{"no-such-program"}}}, want: "failed", log: "check that the program exists"},
 		{name: "not executable", payload: map[string]any{"maxRunTime": 60, "command": [][]string{{"/etc/passwd"}}}, want: "failed", log: "check that the program exists"},
 		{name: "task directory removed", payload: map[string]any{"maxRunTime": 60, "command": [][]string{{"sh", "-c", "rm -rf \"$TASK_WORKDIR\""}, {"true"}}}, want: "failed", log: "the task directory is gone"},
@@ -69,6 +89,9 @@ func TestResolutions(t *testing.T) {
 		{name: "missing scope", payload: shell("true"), edit: func(w *worker.Worker) {
 			w.Features = append(w.Features, hooks("scoped", features.Hooks{Scopes: []string{"generic-worker:thing"}}))
 		}, want: "exception/malformed-payload", log: "needs the scope generic-worker:thing"},
+		{name: "none of the scopes of which one is needed", payload: shell("true"), edit: func(w *worker.Worker) {
+			w.Features = append(w.Features, hooks("scoped", features.Hooks{AnyScope: []string{"generic-worker:thing:a/b", "generic-worker:thing"}}))
+		}, want: "exception/malformed-payload", log: "needs the scope generic-worker:thing:a/b or generic-worker:thing; add it"},
 		{name: "two features want one name", payload: shell("true"), edit: func(w *worker.Worker) {
 			h := features.Hooks{Reserves: []string{"public/x"}}
 			w.Features = append(w.Features, hooks("one", h), hooks("two", h))
@@ -92,6 +115,48 @@ func TestResolutions(t *testing.T) {
 			// Whatever happened, the worker goes on.
 			if got := outcome(s.resolved(s.fake.AddTask(shell("true", with("maxRunTime", 5))), 0)); row.edit == nil && got != "completed" {
 				t.Errorf("the next task ended as %s", got)
+			}
+		})
+	}
+}
+
+// inImage is a payload for docker-worker.
+func inImage(script string, changes ...func(map[string]any)) map[string]any {
+	p := map[string]any{"image": "ubuntu:24.04", "command": []string{"sh", "-c", script}, "maxRunTime": 60}
+	for _, change := range changes {
+		change(p)
+	}
+	return p
+}
+
+// scoped is a worker with caches that need scopes.
+func scoped(scopes ...string) func(*worker.Worker) {
+	return func(w *worker.Worker) {
+		w.Features = append(w.Features, hooks("mounts", features.Hooks{Scopes: scopes}))
+	}
+}
+
+// TestEitherPrefix: in a payload for docker-worker, scopes of docker-worker and
+// of generic-worker stand for each other, and in others they do not.
+func TestEitherPrefix(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		payload       map[string]any
+		given, wanted string
+		want          string
+	}{
+		{inImage("true"), "docker-worker:cache:c", "docker-worker:cache:c", "completed"},
+		{inImage("true"), "generic-worker:cache:c", "docker-worker:cache:c", "completed"},
+		{inImage("true"), "docker-worker:cache:*", "generic-worker:cache:c", "completed"},
+		{inImage("true"), "docker-worker:cache:d", "docker-worker:cache:c", "exception/malformed-payload"},
+		{inImage("true"), "worker:cache:c", "docker-worker:cache:c", "exception/malformed-payload"},
+		{shell("true"), "docker-worker:cache:c", "generic-worker:cache:c", "exception/malformed-payload"},
+	} {
+		t.Run(row.given+" for "+row.wanted, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, queuetest.FakeOptions{}, scoped(row.wanted)).start()
+			if got := outcome(s.resolved(s.fake.AddTask(row.payload, with("scopes", []string{row.given})), 0)); got != row.want {
+				t.Errorf("resolved as %s, not %s", got, row.want)
 			}
 		})
 	}

@@ -13,7 +13,7 @@ import (
 func (w *Worker) runTask(work context.Context, claim queue.Claim) task.Summary {
 	ctx, abort := context.WithCancelCause(work)
 	defer abort(nil)
-	lease := w.hold(claim, abort) // reclaims until released; claim lost: abort(task.Canceled)
+	lease := w.lease(claim, abort) // reclaims until released; claim lost: abort(task.Canceled)
 	defer lease.release()
 
 	r := w.begin(lease) // open the log: from here every error reaches the author
@@ -23,6 +23,7 @@ func (w *Worker) runTask(work context.Context, claim queue.Claim) task.Summary {
 	}
 	if err == nil {
 		err = r.commands(ctx) // the task's commands, one by one
+		r.hold(ctx, err)      // Hooks.Hold: a failed one may be kept for people to look at
 	}
 	ctx, done := w.aftermath(work, lease) // an aborted task still uploads and cleans up
 	defer done()

@@ -23,7 +23,8 @@ type run struct {
 	opened error // why the run has no log, if it has none
 	hooks  []attached
 	begun  time.Time
-	phases []task.Phase
+
+	expanded []string // the task's scopes with those of its roles, once known
 }
 
 type attached struct {
@@ -35,6 +36,9 @@ type attached struct {
 func (w *Worker) begin(lease *lease) *run {
 	r := &run{worker: w, lease: lease, begun: time.Now()}
 	r.Run, r.opened = w.Runs.Open(lease.get)
+	r.Environment = r.environment
+	claimed := lease.get().Received
+	r.Phases = task.Phases{{Name: "claim", Start: claimed, Elapsed: max(r.begun.Sub(claimed), 1)}}
 	r.head()
 	return r
 }
@@ -48,7 +52,7 @@ func (r *run) enter(ctx context.Context) error {
 		}
 		parsed, malformed := payload.Parse(r.Definition.Payload)
 		if _, authors := errors.AsType[payload.Problems](malformed); authors {
-			malformed = task.Errorf(task.MalformedPayload, "the task's payload is malformed; mend it and create a new task:\n%w", malformed)
+			malformed = task.Errorf(task.MalformedPayload, "the task's payload is malformed; mend it (generic-worker show-payload-schema prints all that it can be) and create a new task:\n%w", malformed)
 		}
 		if malformed != nil {
 			parsed = payload.Default()
@@ -56,9 +60,11 @@ func (r *run) enter(ctx context.Context) error {
 		r.Payload = parsed
 		err := task.First(malformed, r.acceptable(), context.Cause(ctx))
 		if err == nil {
+			r.useImage()
+			r.remarks()
 			err = r.openSession(ctx)
 		}
-		return task.First(err, r.attach())
+		return task.First(err, r.attach(ctx))
 	})
 }
 
@@ -68,13 +74,17 @@ func (r *run) acceptable() error {
 	if limit := r.worker.Config.MaxTaskRunTime; limit > 0 && p.MaxRunTime > limit {
 		return task.Errorf(task.MalformedPayload, "maxRunTime: %v is more than the %v this pool allows; lower it or ask the pool's owner", p.MaxRunTime, limit)
 	}
+	if p.Image != nil && r.worker.Config.RefuseDocker {
+		return task.Errorf(task.MalformedPayload, "image: pool %s takes no payloads for docker-worker; send the task to a pool that does, or write its payload for generic-worker",
+			r.worker.Config.Identity.TaskQueueID)
+	}
 	if err := p.CheckExpiry(time.Time(d.Deadline), time.Time(d.Expires)); err != nil {
 		return task.Errorf(task.MalformedPayload, "the task's artifacts cannot be published; mend the payload and create a new task:\n%w", err)
 	}
 	for _, name := range p.Requests() {
 		if !slices.ContainsFunc(r.worker.Features, func(f features.Feature) bool { return f.Name() == name }) {
 			return task.Errorf(task.MalformedPayload, "the payload asks for %s, which pool %s does not offer; remove it or ask the pool's owner",
-				name, r.worker.Config.Identity.TaskQueueID)
+				p.Key(name), r.worker.Config.Identity.TaskQueueID)
 		}
 	}
 	return nil
@@ -90,7 +100,7 @@ func (r *run) openSession(ctx context.Context) error {
 }
 
 // attach asks every feature what it does for this run.
-func (r *run) attach() error {
+func (r *run) attach(ctx context.Context) error {
 	var first error
 	owners := map[string]string{}
 	r.Reserved = func(name string) bool { return owners[name] != "" }
@@ -102,7 +112,7 @@ func (r *run) attach() error {
 			continue
 		}
 		r.hooks = append(r.hooks, attached{name: f.Name(), Hooks: hooks})
-		first = task.First(first, r.permitted(f.Name(), hooks.Scopes))
+		first = task.First(first, r.permitted(ctx, f.Name(), hooks))
 		for _, name := range hooks.Reserves {
 			if other := owners[name]; other != "" {
 				first = task.First(first, task.Errorf(task.MalformedPayload, "artifact %q is wanted by both %s and %s; give one of them another name", name, other, f.Name()))
@@ -110,13 +120,15 @@ func (r *run) attach() error {
 			owners[name] = f.Name()
 		}
 	}
-	return first
+	return task.First(first, r.free(owners))
 }
 
-func (r *run) permitted(feature string, scopes []string) error {
-	for _, scope := range scopes {
-		if !task.Satisfies(r.Definition.Scopes, scope) {
-			return task.Errorf(task.MalformedPayload, "%s needs the scope %s; add it to the task's scopes", feature, scope)
+// free checks that no artifact of the payload has the name of one that a
+// feature publishes. Of directories it turns out later which names they take.
+func (r *run) free(owners map[string]string) error {
+	for _, a := range r.Payload.Artifacts {
+		if owner := owners[a.Name]; a.Type == payload.File && owner != "" {
+			return task.Errorf(task.MalformedPayload, "artifact %q of the payload has a name that %s publishes; give it another name", a.Name, owner)
 		}
 	}
 	return nil
@@ -126,11 +138,29 @@ func (r *run) permitted(feature string, scopes []string) error {
 func (r *run) prepare(ctx context.Context) error {
 	return r.stage("prepare", func() error {
 		for _, h := range r.hooks {
-			if err := r.call(ctx, h.Prepare); err != nil {
+			if err := r.part(ctx, h.name, h.Prepare); err != nil {
 				return err
 			}
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
+			}
+		}
+		return nil
+	})
+}
+
+// hold lets features keep the place of a command that failed until somebody
+// has looked. It ends with ctx, as a command would.
+func (r *run) hold(ctx context.Context, err error) {
+	failed := []task.Resolution{task.Failed, task.IntermittentTask}
+	wanted := slices.ContainsFunc(r.hooks, func(h attached) bool { return h.Hold != nil })
+	if !wanted || err == nil || ctx.Err() != nil || !slices.Contains(failed, task.ResolutionOf(err)) {
+		return
+	}
+	_ = r.stage("hold", func() error {
+		for _, h := range slices.Backward(r.hooks) {
+			if err := r.call(ctx, h.Hold); err != nil {
+				r.Operator.Warn("cannot keep the place of a failed task", "feature", h.name, "error", err)
 			}
 		}
 		return nil
@@ -145,7 +175,8 @@ func (r *run) finish(ctx context.Context, err error) error {
 		for _, h := range slices.Backward(r.hooks) {
 			if h.Finish != nil {
 				resolution := task.ResolutionOf(task.First(err, first))
-				first = task.First(first, r.contain(func() error { return h.Finish(ctx, resolution) }))
+				finish := func(ctx context.Context) error { return h.Finish(ctx, resolution) }
+				first = task.First(first, r.part(ctx, h.name, finish))
 			}
 		}
 		return first
@@ -164,7 +195,7 @@ func (r *run) seal(ctx context.Context, err error) error {
 		}
 		for _, h := range r.hooks {
 			r.Resolution = task.ResolutionOf(task.First(err, first))
-			first = task.First(first, r.call(ctx, h.Seal))
+			first = task.First(first, r.part(ctx, h.name, h.Seal))
 		}
 		return first
 	})
@@ -175,7 +206,7 @@ func (r *run) resolve(ctx context.Context, err error) task.Summary {
 	if r.lease.lost.Err() != nil {
 		err = context.Cause(r.lease.lost)
 	}
-	summary := task.Summary{TaskID: r.TaskID, RunID: r.RunID, Resolution: task.ResolutionOf(err), Err: err}
+	summary := task.Summary{TaskID: r.TaskID, RunID: r.RunID, Claimed: r.lease.get().Received, Resolution: task.ResolutionOf(err), Err: err}
 	if summary.Resolution != task.Canceled {
 		unreported := r.stage("resolve", func() error { return r.report(ctx, summary.Resolution) })
 		if errors.Is(unreported, queue.ErrConflict) {
@@ -191,8 +222,8 @@ func (r *run) resolve(ctx context.Context, err error) task.Summary {
 	if err != nil {
 		log = log.With("error", err)
 	}
-	log.Info("run ended", "resolution", summary.Resolution, "elapsed", time.Since(r.begun), "phases", r.phases)
-	summary.Phases, summary.Artifacts = r.phases, r.Artifacts.Records()
+	log.Info("run ended", "resolution", summary.Resolution, "elapsed", time.Since(r.begun), "phases", r.Phases.String())
+	summary.Phases, summary.Artifacts = r.Phases, r.Artifacts.Records()
 	return summary
 }
 
@@ -255,10 +286,17 @@ func (w *Worker) aftermath(work context.Context, lease *lease) (context.Context,
 
 // stage runs one stage, contains its panics and notes how long it took.
 func (r *run) stage(name string, f func() error) error {
-	start := time.Now()
-	err := r.contain(f)
-	r.phases = append(r.phases, task.Phase{Name: name, Elapsed: time.Since(start)})
-	return err
+	defer r.Phases.Begin(name, false)()
+	return r.contain(f)
+}
+
+// part calls a hook of a feature as a part of the stage.
+func (r *run) part(ctx context.Context, feature string, hook func(context.Context) error) error {
+	if hook == nil {
+		return nil
+	}
+	defer r.Phases.Begin(feature, true)()
+	return r.call(ctx, hook)
 }
 
 func (r *run) call(ctx context.Context, hook func(context.Context) error) error {

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -9,6 +10,8 @@ import (
 	"github.com/taskcluster/generic-worker/features"
 	"github.com/taskcluster/generic-worker/internal/queue"
 	"github.com/taskcluster/generic-worker/internal/task"
+	"github.com/taskcluster/generic-worker/internal/worker/journal"
+	"github.com/taskcluster/generic-worker/internal/worker/pace"
 	"github.com/taskcluster/generic-worker/platform"
 )
 
@@ -27,6 +30,8 @@ type Queue interface {
 	// Running tells whether the queue still wants the run: false once it was
 	// canceled, passed its deadline or was given to somebody else.
 	Running(ctx context.Context, claim queue.Claim) (bool, error)
+	// Expand returns scopes with all that the roles among them stand for.
+	Expand(ctx context.Context, scopes []string) ([]string, error)
 }
 
 // Engine makes the place a task runs in.
@@ -34,6 +39,18 @@ type Engine interface {
 	// Open makes a fresh session of the given name; called concurrently for
 	// different names, before the first command of a run.
 	Open(ctx context.Context, name string) (*platform.Session, error)
+}
+
+// Observer hears what a worker does. Its methods are called concurrently and
+// return at once.
+type Observer interface {
+	// Asked is called after each claim with the number of runs it got, or why
+	// it got none.
+	Asked(got int, err error)
+	// Started is called once for each run of Ended, before its first stage.
+	Started(start task.Start)
+	// Ended is called once for each run after its report.
+	Ended(summary task.Summary)
 }
 
 // Worker claims runs and takes each to its resolution. All fields are set
@@ -45,11 +62,15 @@ type Worker struct {
 	Features []features.Feature // in the order of their stages
 	Runs     task.Opener
 	Log      *slog.Logger
+	Observer Observer // nil for none
+	// Room, if set, is called before each claim and makes room on the disks. An error, which
+	// says what is short, means that nothing is claimed now.
+	Room func(context.Context) error
 	// Resolved, if set, is called once for each run after its report, from the
 	// goroutine of that run.
 	Resolved func(task.Summary)
 
-	journal *journal
+	journal *journal.Journal
 }
 
 // Stop is why a worker stopped.
@@ -68,21 +89,34 @@ const (
 // when the last run is resolved and cleaned up. When drain is done, nothing
 // more is claimed; when ctx is done, its cause resolves the running tasks.
 func (w *Worker) Run(ctx, drain context.Context) (Stop, error) {
-	journal, err := openJournal(w.Config.StateDir)
+	notes, err := journal.Open(w.Config.StateDir)
 	if err != nil {
 		return Unfit, err
 	}
-	defer journal.close()
+	defer notes.Close()
 	if err := w.Runs.Start(); err != nil {
 		return Unfit, err
 	}
-	w.journal = journal
+	w.journal = notes
 	w.settle(ctx)
 	s := &shift{worker: w, ended: make(chan task.Resolution, w.Config.Capacity), idleSince: time.Now()}
 	stop, err := s.claimLoop(ctx, drain)
 	s.wait()
 	return stop, err
 }
+
+const (
+	// tooManyMisfits is how many runs in a row that could not be run for reasons
+	// of this machine end the worker.
+	tooManyMisfits = 5
+	// refusalLimit is how long the queue may refuse the worker's credentials
+	// before the worker gives up.
+	refusalLimit = 4 * time.Minute
+	// shortLimit is how long a worker without a task waits for room on its disks.
+	shortLimit = 15 * time.Minute
+)
+
+var errMisfit = errors.New("the last runs all ended in internal errors; mend this machine or replace it, then start the worker again")
 
 // shift is the state of one Run.
 type shift struct {
@@ -91,8 +125,9 @@ type shift struct {
 	tasks     sync.WaitGroup
 	running   int
 	idleSince time.Time
-	pace      pace
+	pace      pace.Pace
 	misfits   int // runs in a row that this machine could not run
+	space     pace.Space
 }
 
 // claimLoop claims as many runs as there are free slots. A slot is free again
@@ -108,15 +143,22 @@ func (s *shift) claimLoop(ctx, drain context.Context) (Stop, error) {
 			s.await(ctx, drain)
 			continue
 		}
+		if err := s.room(ctx, drain); err != nil {
+			s.pause(ctx, drain, s.space.Pause())
+			continue
+		}
 		asked := time.Now()
 		claims, err := s.worker.Queue.Claim(context.WithoutCancel(ctx), s.worker.Config.Identity, n)
 		if err != nil {
 			s.worker.Log.Warn("cannot claim a task; trying again", "error", err)
 		}
+		if o := s.worker.Observer; o != nil {
+			o.Asked(len(claims), err)
+		}
 		for _, claim := range claims {
 			s.start(ctx, drain, claim)
 		}
-		s.pause(ctx, drain, s.pace.after(len(claims), err, time.Since(asked)))
+		s.pause(ctx, drain, s.pace.After(len(claims), err, time.Since(asked)))
 	}
 }
 
@@ -124,24 +166,28 @@ func (s *shift) claimLoop(ctx, drain context.Context) (Stop, error) {
 func (s *shift) free() int {
 	n := s.worker.Config.Capacity - s.running
 	if limit := s.worker.Config.TasksToRun; limit > 0 {
-		n = min(n, limit-s.worker.journal.resolved()-s.running)
+		n = min(n, limit-s.worker.journal.Resolved()-s.running)
 	}
 	return max(n, 0)
 }
 
 func (s *shift) reasonToStop(ctx, drain context.Context) (Stop, error, bool) {
 	c := s.worker.Config
+	refused, refusal := s.pace.RefusedFor()
+	short, lack := s.space.ShortFor(s.idleSince)
 	switch {
 	case ctx.Err() != nil:
 		return Aborted, nil, true
 	case drain.Err() != nil:
 		return Drained, nil, true
-	case c.TasksToRun > 0 && s.worker.journal.resolved() >= c.TasksToRun:
+	case c.TasksToRun > 0 && s.worker.journal.Resolved() >= c.TasksToRun:
 		return TasksDone, nil, true
 	case s.misfits >= tooManyMisfits:
 		return Unfit, errMisfit, true
-	case s.pace.refusedFor() > refusalLimit:
-		return Unfit, s.pace.err, true
+	case refused > refusalLimit:
+		return Unfit, refusal, true
+	case s.running == 0 && short >= shortLimit:
+		return Unfit, lack, true
 	case c.IdleTimeout > 0 && s.running == 0 && time.Since(s.idleSince) >= c.IdleTimeout:
 		return Idle, nil, true
 	}
@@ -188,7 +234,7 @@ func (s *shift) note(r task.Resolution) {
 	s.idleSince = time.Now()
 	if r == task.InternalError {
 		s.misfits++
-		s.pace.slow(s.misfits)
+		s.pace.Slow(s.misfits)
 	} else {
 		s.misfits = 0
 	}

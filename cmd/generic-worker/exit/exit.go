@@ -78,7 +78,7 @@ func Codes() []Code {
 		{ConfigExposed, "the configuration holds secrets and other users can read it", "chmod 600 the file"},
 		{NoProtocolPipe, "the pipe to the worker runner could not be opened", "check the worker runner's configuration"},
 		{NoKey, "a key of the worker is missing or cannot be used", "mend what the message names; check encryptedEnvKeyLocation, ed25519SigningKeyLocation and openpgpSigningKeyLocation"},
-		{StatusUnread, "the worker's status cannot be read", "check stateDir, and that you may read it"},
+		{StatusUnread, "the worker's status or its caches cannot be read or changed", "check stateDir, cachesDir and downloadsDir, and that you may read them"},
 		{DirectoryIsBusy, "another worker is working in this directory", "stop it, or give this one another stateDir"},
 	}
 }

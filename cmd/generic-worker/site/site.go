@@ -14,7 +14,9 @@ import (
 
 	"github.com/taskcluster/generic-worker/cmd/generic-worker/trust"
 	"github.com/taskcluster/generic-worker/features/all"
+	"github.com/taskcluster/generic-worker/features/interactive"
 	"github.com/taskcluster/generic-worker/features/livelog"
+	"github.com/taskcluster/generic-worker/internal/artifact"
 	"github.com/taskcluster/generic-worker/internal/config"
 	"github.com/taskcluster/generic-worker/internal/queue"
 	"github.com/taskcluster/generic-worker/internal/queue/local"
@@ -48,11 +50,21 @@ func Open(ctx context.Context, cfg *config.Config, credentials func() queue.Cred
 }
 
 func (s *Site) open(ctx context.Context, cfg *config.Config, credentials func() queue.Credentials) error {
+	if !cfg.Worker.SpareTasks {
+		spareWorker(s.log)
+	}
+	if err := checkLimits(cfg.Worker.Limits, s.log); err != nil {
+		return err
+	}
 	keys, err := trust.ReadEncryptionKeys(cfg.Features.EncryptedEnv.KeyLocation, s.log)
 	if err != nil {
 		return err
 	}
 	certificates, err := trust.ReadKeys(cfg, s.log)
+	if err != nil {
+		return err
+	}
+	store, err := s.openCaches(ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -71,23 +83,26 @@ func (s *Site) open(ctx context.Context, cfg *config.Config, credentials func() 
 	live := s.openLiveLog(ctx, cfg.Features.LiveLog)
 	wanted := cfg.Features
 	wanted.Artifacts.Absolute = true // a task could copy such a file anyway: it is the same user
+	wanted.Metadata.RootURL = s.RootURL
 	wanted.Proxy = wanted.Proxy.For(s.RootURL)
 	wanted.EncryptedEnv.Now = func() time.Time { return time.Now().Add(client.ClockOffset()) }
 	wanted.EncryptedEnv.Keys = keys
 	wanted.ChainOfTrust = certificates
+	wanted.Mounts = s.mounts(cfg, client, store)
 	settings := cfg.Worker
 	settings.RootURL = s.RootURL
 	s.Worker = &worker.Worker{
 		Config:   settings,
 		Queue:    client,
 		Engine:   engine,
-		Features: all.List(wanted, live),
+		Features: all.List(wanted, live, s.openShells(ctx, cfg.Features.Interactive)),
 		Runs: task.Opener{
 			Dir:   filepath.Join(settings.StateDir, "runs"),
-			Queue: client, HTTP: client.HTTP, Object: cfg.CreateObjectArtifacts, RootURL: s.RootURL,
+			Queue: client, HTTP: client.HTTP, Object: cfg.CreateObjectArtifacts, RootURL: s.RootURL, Lengths: &artifact.Lengths{},
 			Operator: s.log, LogLimit: cfg.LogSizeLimit,
 		},
-		Log: s.log,
+		Room: s.watch(cfg, engine, store).Room,
+		Log:  s.log,
 	}
 	return nil
 }
@@ -145,8 +160,25 @@ func (s *Site) openLiveLog(ctx context.Context, cfg livelog.Config) *livelog.Fea
 	return feature
 }
 
+// openShells starts the server of all shells, if they are offered.
+func (s *Site) openShells(ctx context.Context, cfg *interactive.Config) *interactive.Feature {
+	if cfg == nil {
+		return nil
+	}
+	wanted := *cfg
+	wanted.RootURL = s.RootURL
+	feature := interactive.New(wanted, s.log)
+	feature.Start(ctx)
+	s.closers = append(s.closers, func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), readersLimit)
+		defer cancel()
+		return feature.Close(ctx)
+	})
+	return feature
+}
+
 // readersLimit bounds how long a worker that stops waits for the readers of
-// complete logs.
+// complete logs, and for clients of shells to hear that they have ended.
 const readersLimit = 5 * time.Second
 
 // serve serves a handler and returns the URL of the listener.

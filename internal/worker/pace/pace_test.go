@@ -1,4 +1,4 @@
-package worker
+package pace
 
 import (
 	"errors"
@@ -31,15 +31,15 @@ func TestQ14Pace(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			var p pace
+			var p Pace
 			var got time.Duration
 			for range row.times {
-				got = p.after(row.n, row.err, row.took)
+				got = p.After(row.n, row.err, row.took)
 			}
 			if got < row.least || got > row.max {
 				t.Errorf("pause of %v, not between %v and %v", got, row.least, row.max)
 			}
-			if again := p.after(1, nil, 0); again != 0 {
+			if again := p.After(1, nil, 0); again != 0 {
 				t.Errorf("pause of %v after a task", again)
 			}
 		})
@@ -51,16 +51,16 @@ func TestQ14Pace(t *testing.T) {
 func TestT5RefusedCredentials(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var p pace
+		var p Pace
 		refusal := &queue.Error{Status: 401}
-		p.after(0, refusal, 0)
+		p.After(0, refusal, 0)
 		time.Sleep(3 * time.Minute)
-		p.after(0, refusal, 0)
-		if got := p.refusedFor(); got != 3*time.Minute {
+		p.After(0, refusal, 0)
+		if got, _ := p.RefusedFor(); got != 3*time.Minute {
 			t.Errorf("refused for %v", got)
 		}
-		p.after(0, errors.New("reset"), 0)
-		if got := p.refusedFor(); got != 0 {
+		p.After(0, errors.New("reset"), 0)
+		if got, _ := p.RefusedFor(); got != 0 {
 			t.Errorf("refused for %v after another kind of error", got)
 		}
 	})
@@ -69,10 +69,10 @@ func TestT5RefusedCredentials(t *testing.T) {
 // TestL7Misfits: runs in a row that this machine could not run make claims rarer.
 func TestL7Misfits(t *testing.T) {
 	t.Parallel()
-	var p pace
+	var p Pace
 	for misfits, want := range map[int]time.Duration{1: 0, 2: 0, 3: time.Minute, 4: 2 * time.Minute} {
-		p.slow(misfits)
-		if got := p.after(1, nil, 0); got != want {
+		p.Slow(misfits)
+		if got := p.After(1, nil, 0); got != want {
 			t.Errorf("after %d misfits claims pause for %v, not %v", misfits, got, want)
 		}
 	}

@@ -1,4 +1,4 @@
-package worker
+package journal
 
 import (
 	"encoding/json"
@@ -18,7 +18,7 @@ import (
 func TestReadStatus(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	j, err := openJournal(dir)
+	j, err := Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,9 +29,9 @@ func TestReadStatus(t *testing.T) {
 		}}
 	}
 	for _, taskID := range []string{"B", "A", "C"} {
-		j.enter(claim(taskID))
+		j.Enter(claim(taskID))
 	}
-	if err := j.leave(claim("C")); err != nil {
+	if err := j.Leave(claim("C")); err != nil {
 		t.Fatal(err)
 	}
 	// What a crash between write and rename leaves.

@@ -1,4 +1,6 @@
-package worker
+// Package pace says when a worker asks for its next task: never so often that a
+// queue, or a machine that is broken or full, suffers from it.
+package pace
 
 import (
 	"errors"
@@ -14,30 +16,24 @@ const (
 	shortestPoll = time.Second
 	// longestPause is the longest time between two claims.
 	longestPause = 30 * time.Second
-	// refusalLimit is how long the queue may refuse the worker's credentials
-	// before the worker gives up.
-	refusalLimit = 4 * time.Minute
-	// slowAfter and tooManyMisfits count runs in a row that could not be run
-	// for reasons of this machine: then claims slow down, or stop.
-	slowAfter      = 3
-	tooManyMisfits = 5
+	// slowAfter counts runs in a row that could not be run for reasons of this
+	// machine: then claims slow down.
+	slowAfter = 3
 )
 
-var errMisfit = errors.New("the last runs all ended in internal errors; mend this machine or replace it, then start the worker again")
-
-// pace says how long to wait before the next claim: not at all while the queue
+// Pace says how long to wait before the next claim: not at all while the queue
 // long-polls as it should, ever longer while it fails or answers at once with
 // nothing. The zero value is ready.
-type pace struct {
+type Pace struct {
 	gap          time.Duration
 	extra        time.Duration // because of misfits
 	refusedSince time.Time
-	err          error
+	refusal      error
 }
 
-// after returns the time to wait after a claim that got n runs or an error and
+// After returns the time to wait after a claim that got n runs or an error and
 // took the given time.
-func (p *pace) after(n int, err error, took time.Duration) time.Duration {
+func (p *Pace) After(n int, err error, took time.Duration) time.Duration {
 	p.remember(err)
 	extra := p.extra
 	p.extra = 0
@@ -50,26 +46,27 @@ func (p *pace) after(n int, err error, took time.Duration) time.Duration {
 	return max(extra, queue.RetryAfter(err), min(longestPause, time.Duration(float64(p.gap)*jitter)))
 }
 
-func (p *pace) remember(err error) {
+func (p *Pace) remember(err error) {
 	switch {
 	case !errors.Is(err, queue.ErrUnauthorized):
-		p.refusedSince, p.err = time.Time{}, nil
+		p.refusedSince, p.refusal = time.Time{}, nil
 	case p.refusedSince.IsZero():
-		p.refusedSince, p.err = time.Now(), err
+		p.refusedSince, p.refusal = time.Now(), err
 	}
 }
 
-// refusedFor is how long the queue has been refusing this worker's credentials.
-func (p *pace) refusedFor() time.Duration {
+// RefusedFor is how long the queue has been refusing this worker's credentials, and
+// what it says.
+func (p *Pace) RefusedFor() (time.Duration, error) {
 	if p.refusedSince.IsZero() {
-		return 0
+		return 0, nil
 	}
-	return time.Since(p.refusedSince)
+	return time.Since(p.refusedSince), p.refusal
 }
 
-// slow makes the next claim wait after several misfits in a row: a broken
+// Slow makes the next claim wait after several misfits in a row: a broken
 // machine must not eat the whole queue.
-func (p *pace) slow(misfits int) {
+func (p *Pace) Slow(misfits int) {
 	if misfits >= slowAfter {
 		p.extra = min(10*time.Minute, time.Minute<<(misfits-slowAfter))
 	}

@@ -1,4 +1,4 @@
-package worker
+package journal
 
 import (
 	"encoding/json"
