@@ -76,9 +76,12 @@ func run(runs int, only, beside string) error {
 		if !pattern.MatchString(row.name) {
 			continue
 		}
-		r := measure(row, candidate{binary: ours}, runs)
+		r := measure(row, candidate{binary: ours, data: dir}, runs)
 		if beside != "" && r.Error == "" {
-			compare(&r, row, beside, runs)
+			compare(&r, row, candidate{
+				binary: filepath.Join(beside, "generic-worker"), data: dir,
+				livelog: filepath.Join(beside, "livelog"), proxy: filepath.Join(beside, "taskcluster-proxy"),
+			}, runs)
 		}
 		fmt.Fprintf(os.Stderr, "%-44s %10.2f %-8s (bar %.2f) %s\n", r.Name, r.Median, r.Unit, r.Bar, verdict(r))
 		failed = failed || !r.Passed
@@ -129,11 +132,8 @@ func measure(row row, c candidate, runs int) result {
 }
 
 // compare measures the other worker and notes the ratio.
-func compare(r *result, row row, beside string, runs int) {
-	other := measure(row, candidate{
-		binary:  filepath.Join(beside, "generic-worker"),
-		livelog: filepath.Join(beside, "livelog"), proxy: filepath.Join(beside, "taskcluster-proxy"),
-	}, runs)
+func compare(r *result, row row, beside candidate, runs int) {
+	other := measure(row, beside, runs)
 	if other.Error != "" {
 		fmt.Fprintf(os.Stderr, "%s: the other worker: %s\n", row.name, other.Error)
 		return

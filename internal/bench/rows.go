@@ -38,8 +38,14 @@ func rows() []row {
 		{"bytes of it a live reader gets", "%", true, 100, liveReader},
 		{"1000 artifacts of 4 KB", "files/s", true, 2500, manyArtifacts(0)},
 		{"1000 artifacts of 4 KB, 50 ms round trips", "files/s", true, 300, manyArtifacts(50 * time.Millisecond)},
+		{"100 artifacts of 2 MiB, added by a chain of trust", "%", false, 3, signedArtifacts},
 		{"512 MB half-compressible artifact", "MiB/s", true, 300, largeArtifact},
 		{"64 one-second tasks at capacity 8, over ideal", "%", false, 2, parallelTasks},
+		{"210 MB tar.gz mount, cold, over tar -xf", "×", false, 0.68, mounted(tarGz(), 1)},
+		{"210 MB tar.gz mount, warm, over tar -xf", "×", false, 0.116, mounted(tarGz(), 2)},
+		{"210 MB tar.zst mount, cold, over tar -xf", "×", false, 0.61, mounted(tarZst(), 1)},
+		{"210 MB tar.zst mount, warm, over tar -xf", "×", false, 0.107, mounted(tarZst(), 2)},
+		{"resolved to next claim, after such a mount", "ms", false, 2, nextClaimAfterMount},
 		{"a request through the proxy, added", "ms", false, 0.1, proxyAdds(func(a added) float64 { return a.Sequential })},
 		{"one of 32 requests at once, added", "ms", false, 0.1, proxyAdds(func(a added) float64 { return a.Parallel })},
 		{"resident memory, idle", "MiB", false, 17, idleMemory},
@@ -117,28 +123,34 @@ func noop(live bool) func(context.Context, candidate) (float64, error) {
 // nextClaim is the time from the end of a report to the next claim, with tasks waiting.
 func nextClaim(ctx context.Context, c candidate) (float64, error) {
 	return on(1, func(ctx context.Context, s *site) (float64, error) {
-		var last string
-		for range noopTasks {
-			last = s.fake.AddTask(with(shell("true"), "features", map[string]bool{"liveLog": false}))
-		}
-		if _, err := s.fake.WaitResolved(ctx, last, 0); err != nil {
-			return 0, err
-		}
-		var gaps []float64
-		var reported time.Time
-		for _, call := range s.fake.Calls() {
-			switch call.Endpoint {
-			case "reportCompleted":
-				reported = call.At.Add(call.Took)
-			case "claimWork":
-				if !reported.IsZero() {
-					gaps = append(gaps, milliseconds(call.At.Sub(reported)))
-				}
-				reported = time.Time{}
-			}
-		}
-		return median(gaps), nil
+		return s.gapBetween(ctx, with(shell("true"), "features", map[string]bool{"liveLog": false}), noopTasks)
 	})(ctx, c)
+}
+
+// gapBetween runs equal tasks one after the other and returns the median of the
+// times between them.
+func (s *site) gapBetween(ctx context.Context, payload map[string]any, tasks int) (float64, error) {
+	var last string
+	for range tasks {
+		last = s.fake.AddTask(payload)
+	}
+	if run, err := s.fake.WaitResolved(ctx, last, 0); err != nil || run.State != "completed" {
+		return 0, errors.Join(err, fmt.Errorf("the last task ended as %s %s", run.State, run.Reason))
+	}
+	var gaps []float64
+	var reported time.Time
+	for _, call := range s.fake.Calls() {
+		switch call.Endpoint {
+		case "reportCompleted":
+			reported = call.At.Add(call.Took)
+		case "claimWork":
+			if !reported.IsZero() {
+				gaps = append(gaps, milliseconds(call.At.Sub(reported)))
+			}
+			reported = time.Time{}
+		}
+	}
+	return median(gaps), nil
 }
 
 const (
