@@ -146,6 +146,15 @@ missing_packages() {
 	has python3 || echo python3
 	has node || echo nodejs
 	has npm || echo npm
+	# What others write, for internal/unpack to read.
+	has bzip2 || echo bzip2
+	has xz || echo xz-utils
+	has zstd || echo zstd
+	has lz4 || echo lz4
+	has lzip || echo lzip
+	has brotli || echo brotli
+	has zip || echo zip
+	has 7z || echo p7zip-full
 	if [ "$(go env GOOS)" = linux ]; then
 		c_compiler_works || echo gcc libc6-dev
 		has qemu-arm-static || echo qemu-user-static

@@ -28,29 +28,45 @@ var table = []row{
 		folder: "internal/config",
 		may: []string{
 			"features/all", "features/*", "platform", "internal/worker", "internal/queue",
-			"internal/document", "schemas",
+			"internal/document", "schemas", "internal/cache", "internal/telemetry", "internal/unpack",
 		},
 	},
 	{folder: "internal/web", may: []string{"internal/queue"}},
 
 	{
 		folder:  "internal/worker",
-		may:     []string{"features", "internal/task", "internal/queue", "payload", "platform", "process"},
+		may:     []string{"features", "internal/task", "internal/queue", "payload", "platform", "process", "process/usage", "internal/worker/journal", "internal/worker/pace"},
 		mustNot: []string{"net/http"},
 	},
+	{folder: "internal/worker/journal", may: []string{"internal/queue"}, mustNot: []string{"net/http"}},
+	{folder: "internal/worker/pace", may: []string{"internal/queue"}, mustNot: []string{"net/http"}},
 	{folder: "features/all", may: append([]string{"features", "features/*"}, featureMay...)},
 	{folder: "features/*", may: append([]string{"features"}, featureMay...)},
 	{folder: "features", may: featureMay},
 	{folder: "internal/contractor", may: []string{"platform/sandbox", "process", "internal/artifact", "internal/document", "schemas"}},
 
 	{folder: "internal/task", may: []string{"payload", "platform", "process", "internal/queue", "internal/artifact", "internal/mask"}},
+	{folder: "internal/cache", may: []string{"internal/cache/shelf", "internal/cache/tree"}, mustNot: []string{"net/http"}},
+	{folder: "internal/cache/shelf", may: []string{"internal/cache/tree", "internal/filelock", "internal/trash"}, mustNot: []string{"net/http"}},
+	{folder: "internal/cache/tree", mustNot: []string{"net/http"}},
+	{folder: "internal/cache/room", may: []string{"internal/cache/tree"}, mustNot: []string{"net/http"}},
+	{folder: "internal/trash"},
+	{folder: "internal/filelock"},
+	{folder: "internal/footprint"},
+	{folder: "internal/telemetry", may: []string{"internal/task", "internal/artifact"}},
+	{folder: "internal/unpack", may: []string{"internal/unpack/*"}, mustNot: []string{"net/http"}},
+	{folder: "internal/unpack/tree", mustNot: []string{"net/http"}},
+	{folder: "internal/unpack/*", mustNot: []string{"os", "net/http"}},
+	{folder: "internal/fetch"},
 	{folder: "internal/mask", mustNot: []string{"os", "net/http"}},
 	{folder: "platform/sandbox", may: []string{"platform", "process"}},
+	{folder: "platform/device"},
 	{folder: "platform/enginetest", may: []string{"platform", "process"}},
-	{folder: "platform", may: []string{"process"}},
+	{folder: "platform", may: []string{"process", "internal/filelock", "internal/trash"}},
 	{folder: "process", may: []string{"process/*"}},
 	{folder: "process/*"},
-	{folder: "payload", may: []string{"schemas", "internal/document"}, mustNot: []string{"os", "os/*", "net", "net/http"}},
+	{folder: "payload/paths", may: []string{"internal/document"}, mustNot: []string{"os", "os/*", "net", "net/http"}},
+	{folder: "payload", may: []string{"schemas", "internal/document", "payload/paths"}, mustNot: []string{"os", "os/*", "net", "net/http"}},
 	{folder: "schemas"},
 
 	{folder: "internal/artifact/*", may: []string{"internal/artifact"}},
@@ -74,15 +90,17 @@ var table = []row{
 	},
 	{folder: "internal/queue/local/taskdef", may: []string{"internal/queue", "internal/queue/local/hawk"}},
 	{folder: "internal/queue/local/*", may: []string{"internal/queue"}},
+	{folder: "internal/queue/inputs", may: []string{"internal/queue"}},
 	{folder: "internal/queue/queuetest", may: []string{"internal/queue"}},
-	{folder: "internal/queue"},
+	{folder: "internal/queue/skew"},
+	{folder: "internal/queue", may: []string{"internal/queue/skew"}},
 
 	{folder: "internal/source", may: []string{"cot", "cot/chain", "cot/template", "internal/document", "internal/queue"}},
 	{folder: "cot/policy", may: []string{"cot", "cot/chain", "cot/chain/trust", "cot/keyrepo", "cot/template", "gpg", "internal/document", "schemas"}, mustNot: []string{"net/http"}},
 	{folder: "cot/template", may: []string{"cot", "cot/chain", "cot/chain/definition", "cot/template/render"}, mustNot: []string{"net/http"}},
 	{folder: "cot/template/render", mustNot: []string{"net/http"}},
 	{folder: "cot/keyrepo/gitobject", mustNot: []string{"os", "net/http"}},
-	{folder: "cot/keyrepo", may: []string{"gpg", "cot/keyrepo/gitobject"}, mustNot: []string{"net/http"}},
+	{folder: "cot/keyrepo", may: []string{"gpg", "cot/keyrepo/gitobject", "internal/filelock"}, mustNot: []string{"net/http"}},
 	{folder: "cot/chain", may: append([]string{"cot"}, chainParts...), mustNot: []string{"net", "net/http"}},
 	{folder: "cot/chain/chaintest", may: append([]string{"cot", "gpg", "cot/chain"}, chainParts...), mustNot: []string{"net/http"}},
 	{folder: "cot/chain/trust", may: []string{"cot", "gpg", "cot/chain/definition", "cot/chain/report"}, mustNot: []string{"os", "net", "net/http"}},
@@ -102,7 +120,7 @@ var table = []row{
 	{folder: "internal/archtest/*"},
 }
 
-var featureMay = []string{"internal/task", "internal/artifact", "internal/artifact/taskdir", "payload", "platform", "process", "cot", "gpg", "proxy"}
+var featureMay = []string{"internal/task", "internal/artifact", "internal/artifact/taskdir", "payload", "platform", "platform/device", "process", "process/*", "cot", "gpg", "proxy", "internal/cache", "internal/fetch", "internal/unpack"}
 
 // chainParts are what package chain is made of.
 var chainParts = []string{
@@ -123,6 +141,9 @@ var inOneFolder = map[string]string{
 	"github.com/schollz/progressbar/v3": "cmd/generic-worker",
 	"github.com/go-git/go-git/v5":       "cot/keyrepo",
 	"github.com/json-e/json-e/v4":       "cot/template",
+	"github.com/mholt/archives":         "internal/unpack",
+	"github.com/creack/pty":             "process/terminal",
+	"github.com/shirou/gopsutil/v4":     "process/usage",
 }
 
 // imports finds folders and imports that the table does not have. Test files
