@@ -1,14 +1,14 @@
 package proxy
 
 import (
-	"context"
 	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptrace"
-	"strconv"
 	"sync/atomic"
 	"time"
+
+	"github.com/taskcluster/generic-worker/internal/backoff"
 )
 
 const (
@@ -39,7 +39,7 @@ func (r *retrier) RoundTrip(request *http.Request) (*http.Response, error) {
 		}
 		wait := pause/2 + rand.N(pause+1)
 		if answer != nil {
-			wait = max(wait, retryAfter(answer.Header))
+			wait = max(wait, backoff.RetryAfter(answer.Header, time.Now()))
 		}
 		if wait > mostPause || time.Since(begun)+wait > elapsed {
 			return answer, err
@@ -49,7 +49,7 @@ func (r *retrier) RoundTrip(request *http.Request) (*http.Response, error) {
 			_, _ = io.CopyN(io.Discard, answer.Body, mostDrain)
 			_ = answer.Body.Close()
 		}
-		if err := sleep(request.Context(), wait); err != nil {
+		if err := backoff.Sleep(request.Context(), wait); err != nil {
 			return nil, err
 		}
 		pause *= 2
@@ -93,32 +93,4 @@ func passing(answer *http.Response) bool {
 		return true
 	}
 	return answer.StatusCode == http.StatusTooManyRequests && answer.Header.Get("Retry-After") != ""
-}
-
-// retryAfter reads the header: seconds, or a date by the service's clock.
-func retryAfter(h http.Header) time.Duration {
-	value := h.Get("Retry-After")
-	if seconds, err := strconv.ParseInt(value, 10, 32); err == nil {
-		return max(0, time.Duration(seconds)*time.Second)
-	}
-	at, err := http.ParseTime(value)
-	if err != nil {
-		return 0
-	}
-	now, err := http.ParseTime(h.Get("Date"))
-	if err != nil {
-		now = time.Now()
-	}
-	return max(0, at.Sub(now))
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/taskcluster/generic-worker/internal/backoff"
 )
 
 // accept looks at an answer and takes its body to where the last one ended.
@@ -159,25 +161,9 @@ func refusal(got *answer) error {
 	switch code := got.StatusCode; {
 	case code >= 500, code == http.StatusTooManyRequests, code == http.StatusRequestTimeout,
 		code == http.StatusTooEarly, code == http.StatusAccepted:
-		f.passing, f.after = true, retryAfter(got.Header, time.Now())
+		f.passing, f.after = true, backoff.RetryAfter(got.Header, time.Now())
 	case code == http.StatusForbidden, code == http.StatusUnauthorized, code == http.StatusBadRequest:
 		f.expired = true
 	}
 	return f
-}
-
-// retryAfter reads a Retry-After header: seconds, or a date by the server's clock.
-func retryAfter(h http.Header, now time.Time) time.Duration {
-	value := h.Get("Retry-After")
-	if seconds, err := strconv.ParseInt(value, 10, 32); err == nil {
-		return max(0, time.Duration(seconds)*time.Second)
-	}
-	at, err := http.ParseTime(value)
-	if err != nil {
-		return 0
-	}
-	if date, err := http.ParseTime(h.Get("Date")); err == nil {
-		now = date
-	}
-	return max(0, at.Sub(now))
 }

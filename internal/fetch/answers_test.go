@@ -53,29 +53,6 @@ func TestStatuses(t *testing.T) {
 	}
 }
 
-func TestRetryAfter(t *testing.T) {
-	t.Parallel()
-	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	for _, c := range []struct {
-		after, date string
-		want        time.Duration
-	}{
-		{"", "", 0},
-		{"7", "", 7 * time.Second},
-		{"-7", "", 0},
-		{"99999999999", "", 0},
-		{"soon", "", 0},
-		{now.Add(time.Minute).Format(http.TimeFormat), "", time.Minute},
-		{now.Add(-time.Minute).Format(http.TimeFormat), "", 0},
-		{now.Add(time.Hour).Format(http.TimeFormat), now.Add(59 * time.Minute).Format(http.TimeFormat), time.Minute},
-	} {
-		h := http.Header{"Retry-After": {c.after}, "Date": {c.date}}
-		if got := retryAfter(h, now); got != c.want {
-			t.Errorf("Retry-After: %q, Date: %q: %s, want %s", c.after, c.date, got, c.want)
-		}
-	}
-}
-
 // inSteps is a transport that makes answers without sockets, so that time can
 // be made to pass.
 type inSteps func(n int, r *http.Request) (*http.Response, error)

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/taskcluster/generic-worker/internal/backoff"
 )
 
 // enough is what an attempt must bring to be worth as many attempts again.
@@ -113,6 +115,9 @@ func (s *stream) connectAgain() error {
 	return s.connect()
 }
 
+// fewAttempts are for failures that are not likely to pass.
+const fewAttempts = 4
+
 // connect makes attempts until one is answered with what is wanted.
 func (s *stream) connect() error {
 	for {
@@ -150,7 +155,7 @@ func (s *stream) again(f *failure) error {
 		s.since = time.Now()
 	}
 	s.fails++
-	wait := max(jitter(s.pause), min(f.after, s.limits.RetryAfter))
+	wait := max(backoff.Jitter(s.pause), min(f.after, s.limits.RetryAfter))
 	attempts := s.limits.Attempts
 	if f.few {
 		attempts = min(attempts, fewAttempts)
@@ -165,7 +170,7 @@ func (s *stream) again(f *failure) error {
 		s.want.Retrying(s.fail(f), wait)
 	}
 	s.pause = min(2*s.pause, s.limits.MaxPause)
-	return sleep(s.ctx, wait)
+	return backoff.Sleep(s.ctx, wait)
 }
 
 // fail is the end of the download. Body adds how much of it was read.

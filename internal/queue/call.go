@@ -11,6 +11,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/taskcluster/generic-worker/internal/backoff"
 )
 
 // call is one API call, from its first attempt to its last.
@@ -158,7 +160,7 @@ func (c *Client) refused(k *call, resp *http.Response) error {
 	switch {
 	case err.Status >= 500, err.Status == http.StatusTooManyRequests,
 		err.Status == http.StatusRequestTimeout, err.Status == http.StatusTooEarly:
-		return &transient{err: err, after: retryAfter(resp.Header, time.Now().Add(c.clock.Offset()))}
+		return &transient{err: err, after: backoff.RetryAfter(resp.Header, time.Now().Add(c.clock.Offset()))}
 	}
 	return err
 }

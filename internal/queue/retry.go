@@ -4,10 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net/http"
-	"strconv"
 	"time"
+
+	"github.com/taskcluster/generic-worker/internal/backoff"
 )
 
 // retry repeats attempt until it succeeds, fails for good, or k's bound is met.
@@ -32,13 +31,13 @@ func (c *Client) retry(ctx context.Context, k *call, attempt func() error) error
 		if ctx.Err() != nil {
 			return fmt.Errorf("cannot call %s: %w", k.target(), context.Cause(ctx))
 		}
-		wait := max(jitter(pause), min(passing.after, limits.RetryAfter))
+		wait := max(backoff.Jitter(pause), min(passing.after, limits.RetryAfter))
 		if k.once || !k.endless && time.Since(started)+wait > limits.Elapsed {
 			return fmt.Errorf("cannot call %s (attempt %d): %w: %w", k.target(), n, ErrUnavailable, err)
 		}
 		c.logger().Warn("queue call failed, trying again", "call", k.name, "route", k.route,
 			"attempt", n, "wait", wait.Round(time.Millisecond), "error", passing.err)
-		if err := sleep(ctx, wait); err != nil {
+		if err := backoff.Sleep(ctx, wait); err != nil {
 			return fmt.Errorf("cannot call %s: %w", k.target(), err)
 		}
 		pause = min(2*pause, limits.MaxPause)
@@ -53,37 +52,4 @@ func RetryAfter(err error) time.Duration {
 		return min(passing.after, Limits{}.withDefaults().RetryAfter)
 	}
 	return 0
-}
-
-// jitter spreads d evenly from half to one and a half, so that workers which
-// lost the queue together do not come back together.
-func jitter(d time.Duration) time.Duration {
-	return d/2 + rand.N(d+1)
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// retryAfter reads a Retry-After header: seconds, or a date by the queue's clock.
-func retryAfter(h http.Header, now time.Time) time.Duration {
-	value := h.Get("Retry-After")
-	if seconds, err := strconv.ParseInt(value, 10, 32); err == nil {
-		return max(0, time.Duration(seconds)*time.Second)
-	}
-	at, err := http.ParseTime(value)
-	if err != nil {
-		return 0
-	}
-	if date, err := http.ParseTime(h.Get("Date")); err == nil {
-		now = date
-	}
-	return max(0, at.Sub(now))
 }

@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"strconv"
 	"time"
 
 	"github.com/taskcluster/generic-worker/cot/chain"
+	"github.com/taskcluster/generic-worker/internal/backoff"
 	"github.com/taskcluster/generic-worker/internal/queue"
 )
 
@@ -84,7 +84,7 @@ func (f *fetcher) get(ctx context.Context, r request) ([]byte, error) {
 		if !ok {
 			return body, err
 		}
-		wait := max(pause/2+rand.N(pause+1), again.after)
+		wait := max(backoff.Jitter(pause), again.after)
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
@@ -93,7 +93,7 @@ func (f *fetcher) get(ctx context.Context, r request) ([]byte, error) {
 		}
 		f.log.Warn("getting a document failed, trying again", "address", r.address, "attempt", n,
 			"wait", wait.Round(time.Millisecond), "error", err)
-		if err := sleep(ctx, wait); err != nil {
+		if err := backoff.Sleep(ctx, wait); err != nil {
 			return nil, err
 		}
 		pause *= 2
@@ -212,13 +212,4 @@ func waitFor(h http.Header, now time.Time) time.Duration {
 		}
 	}
 	return 0
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
