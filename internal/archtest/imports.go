@@ -135,16 +135,19 @@ var forTests = []string{
 	"github.com/rogpeppe/go-internal/*", "go.uber.org/goleak", "pgregory.net/rapid",
 }
 
-// inOneFolder are modules that one folder, with those in it, alone imports.
+// inOneFolder are modules of which one folder, with those in it, alone imports
+// packages.
 var inOneFolder = map[string]string{
-	"github.com/spf13/cobra":            "cmd/generic-worker",
-	"github.com/kardianos/service":      "platform",
-	"github.com/schollz/progressbar/v3": "cmd/generic-worker",
-	"github.com/go-git/go-git/v5":       "cot/keyrepo",
-	"github.com/json-e/json-e/v4":       "cot/template",
-	"github.com/mholt/archives":         "internal/unpack",
-	"github.com/creack/pty":             "process/terminal",
-	"github.com/shirou/gopsutil/v4":     "process/usage",
+	"github.com/spf13/cobra":              "cmd/generic-worker",
+	"github.com/kardianos/service":        "platform",
+	"github.com/schollz/progressbar/v3":   "cmd/generic-worker",
+	"github.com/go-git/go-git/v5":         "cot/keyrepo",
+	"github.com/json-e/json-e/v4":         "cot/template",
+	"github.com/mholt/archives":           "internal/unpack",
+	"github.com/creack/pty":               "process/terminal",
+	"github.com/shirou/gopsutil/v4":       "process/usage",
+	"github.com/prometheus/client_golang": "internal/telemetry",
+	"go.opentelemetry.io/otel":            "internal/telemetry",
 }
 
 // imports finds folders and imports that the table does not have. Test files
@@ -194,7 +197,7 @@ func importsOf(t *Tree, f *file, r row) []Finding {
 		if slices.ContainsFunc(r.mustNot, func(p string) bool { return match(p, name) }) {
 			found = append(found, t.at(spec.Pos(), "%s must not import %s; see the table in docs/design.md", f.dir(), name))
 		}
-		if home := inOneFolder[name]; home != "" && home != f.dir() && !strings.HasPrefix(f.dir(), home+"/") {
+		if home := homeOf(name); home != "" && !below(home, f.dir()) {
 			found = append(found, t.at(spec.Pos(), "only %s imports %s", home, name))
 		}
 		if !isContract(f.dir()) && slices.ContainsFunc(forTests, func(p string) bool { return match(p, name) }) {
@@ -203,6 +206,19 @@ func importsOf(t *Tree, f *file, r row) []Finding {
 	}
 	return found
 }
+
+// homeOf is the folder that alone imports a package, if there is one.
+func homeOf(name string) string {
+	for module, home := range inOneFolder {
+		if below(module, name) {
+			return home
+		}
+	}
+	return ""
+}
+
+// below tells whether a path is another one or leads into it.
+func below(dir, name string) bool { return name == dir || strings.HasPrefix(name, dir+"/") }
 
 // match is path.Match with "**" for everything.
 func match(pattern, name string) bool {
