@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/taskcluster/generic-worker/internal/mountpoint"
 )
 
 const (
@@ -20,17 +22,14 @@ const (
 	batch = 256
 )
 
-var (
-	errMount = errors.New("something is mounted there; unmount it")
-	errLater = errors.New("moved up to be deleted later")
-)
+var errLater = errors.New("moved up to be deleted later")
 
 // sweep deletes directory trees below top. It works through handles, one name
 // at a time: it follows no link, enters no mount, and does not care how deep,
 // long or strangely named the tree is.
 type sweep struct {
 	top   *os.Root
-	mount mount
+	mount mountpoint.ID
 	err   error // why mount is not known
 }
 
@@ -46,7 +45,7 @@ func newSweep(top *os.Root) *sweep {
 		return &sweep{top: top, err: err}
 	}
 	defer dir.Close()
-	s.mount, s.err = mountOf(dir, ".")
+	s.mount, s.err = mountpoint.Of(dir, ".")
 	return s
 }
 
@@ -83,10 +82,10 @@ type level struct {
 func (s *sweep) deleteDir(ctx context.Context, in level, name string) error {
 	path := filepath.Join(in.path, name)
 	// A mode is part of what is mounted: look before changing it.
-	if at, err := mountOf(in.dir, name); err != nil {
+	if at, err := mountpoint.Of(in.dir, name); err != nil {
 		return err
 	} else if at != s.mount {
-		return &fs.PathError{Op: "delete", Path: path, Err: errMount}
+		return &fs.PathError{Op: "delete", Path: path, Err: mountpoint.ErrCrossed}
 	}
 	info, err := in.root.Lstat(name)
 	if err != nil {

@@ -58,7 +58,7 @@ type ShortError struct {
 type Use struct {
 	Dir   Dir
 	Bytes int64
-	Least bool // there are more, but counting took too long
+	Least bool // there are more: counting took too long, or met something that is mounted
 }
 
 func (e *ShortError) Error() string {

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path"
+
+	"github.com/taskcluster/generic-worker/internal/mountpoint"
 )
 
 const (
@@ -29,12 +31,18 @@ type entry struct {
 }
 
 // walk visits everything below root, directories before what is in them, in
-// no order. It follows no link. What is gone before its turn is left out.
+// no order. It follows no link and enters no mount. What is gone before its turn
+// is left out.
 func walk(ctx context.Context, root *os.Root, visit func(entry) error) error {
-	return walkDir(ctx, entry{in: root, name: ".", path: "."}, 0, visit)
+	return (&walker{visit: visit}).dir(ctx, entry{in: root, name: ".", path: "."}, 0)
 }
 
-func walkDir(ctx context.Context, at entry, depth int, visit func(entry) error) error {
+type walker struct {
+	visit func(entry) error
+	mount mountpoint.ID // of the top
+}
+
+func (w *walker) dir(ctx context.Context, at entry, depth int) error {
 	if depth > deepest {
 		return fmt.Errorf("there are more than %d directories within each other at %s", deepest, at.path)
 	}
@@ -51,6 +59,11 @@ func walkDir(ctx context.Context, at entry, depth int, visit func(entry) error) 
 		return err
 	}
 	defer dir.Close()
+	if depth == 0 {
+		if w.mount, err = mountpoint.Of(dir, "."); err != nil {
+			return err
+		}
+	}
 	for {
 		names, err := dir.Readdirnames(batch)
 		if len(names) == 0 {
@@ -66,27 +79,36 @@ func walkDir(ctx context.Context, at entry, depth int, visit func(entry) error) 
 		if err != nil {
 			return err
 		}
-		if err := walkAll(ctx, found, depth, visit); err != nil {
-			return err
+		for _, e := range found {
+			if err := w.entry(ctx, dir, e, depth); err != nil {
+				return err
+			}
 		}
 	}
 }
 
-func walkAll(ctx context.Context, found []entry, depth int, visit func(entry) error) error {
-	for _, e := range found {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		err := visit(e)
-		if errors.Is(err, errSkip) {
-			continue
-		}
-		if err == nil && e.stat.Mode.IsDir() {
-			err = walkDir(ctx, e, depth+1, visit)
-		}
-		if err != nil {
+// entry visits one thing in an open directory, and what is in it.
+func (w *walker) entry(ctx context.Context, in *os.File, e entry, depth int) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if e.stat.Mode&^(fs.ModePerm|fs.ModeSymlink) != 0 { // neither a plain file nor a link
+		at, err := mountpoint.Of(in, e.name)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil
+		case err != nil:
 			return err
+		case at != w.mount:
+			return fmt.Errorf("something is mounted at %q; let the task unmount it", e.path)
 		}
 	}
-	return nil
+	err := w.visit(e)
+	if errors.Is(err, errSkip) {
+		return nil
+	}
+	if err == nil && e.stat.Mode.IsDir() {
+		err = w.dir(ctx, e, depth+1)
+	}
+	return err
 }
