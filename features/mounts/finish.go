@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"time"
@@ -56,15 +56,17 @@ func (v *visit) purging() string {
 	return ""
 }
 
-// giveBack takes one mount from the task. What is outside the task directory
-// and no cache is left there, as the official worker leaves it.
+// giveBack takes one mount from the task, so that whoever gets its place later
+// finds nothing of it. A file or a tree outside the task directory is left there,
+// as the official worker leaves it.
 func (v *visit) giveBack(ctx context.Context, j *job, purge string) error {
+	var err error
 	switch {
 	case j.cache != nil:
 		if j.content != nil {
 			j.content.Close()
 		}
-		return v.giveBackCache(ctx, j, purge)
+		err = v.giveBackCache(ctx, j, purge)
 	case j.content != nil && j.placed && j.mount.File == "" && !j.place.outside:
 		if err := j.content.Return(ctx, j.place.root, j.place.dir, filepath.ToSlash(j.place.path)); err != nil {
 			v.run.Operator.Info("a mounted directory is not kept", "mount", j.index, "error", err)
@@ -72,10 +74,10 @@ func (v *visit) giveBack(ctx context.Context, j *job, purge string) error {
 	case j.content != nil:
 		j.content.Close()
 	}
-	if j.placed && v.insideCache(j) {
+	if j.placed && (v.insideCache(j) || j.cache != nil && j.place.outside) {
 		v.remove(j)
 	}
-	return nil
+	return err
 }
 
 // insideCache tells whether a mount is inside a cache of the task, so that it
@@ -86,16 +88,15 @@ func (v *visit) insideCache(j *job) bool {
 	})
 }
 
-// remove takes a mount out of where the next task could find it. What it was
-// merged with stays.
+// remove takes away what is where a mount was put. What it was merged with stays.
 func (v *visit) remove(j *job) {
 	var err error
 	if j.mount.File != "" {
 		err = j.place.root.Remove(j.place.path)
-	} else if j.made {
-		err = j.place.root.RemoveAll(j.place.path)
+	} else if j.made || j.cache != nil {
+		err = v.config.Store.Delete(j.place.root, filepath.ToSlash(j.place.path))
 	}
-	if err != nil && !os.IsNotExist(err) {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		v.run.Operator.Warn("cannot remove a mount", "path", j.place.full(), "error", err)
 	}
 }
@@ -141,7 +142,4 @@ func (v *visit) drop(j *job, reason string) {
 	j.lines.info("Removing cache %s from cache table", j.mount.CacheName)
 	j.lines.info("Deleting cache %s file(s) at %s", j.mount.CacheName, j.cache.Path())
 	j.cache.Discard(reason)
-	if j.placed && j.place.outside {
-		v.remove(j)
-	}
 }

@@ -3,7 +3,9 @@ package mounts
 import (
 	"archive/zip"
 	"bytes"
+	"compress/gzip"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
@@ -282,6 +284,62 @@ func TestInsideACache(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestNothingElseIsKeptWithACache has mounts inside a cache that cannot be made,
+// or are given up. What stayed of them would be in the way of the next task's.
+func TestNothingElseIsKeptWithACache(t *testing.T) {
+	t.Parallel()
+	half := archive(t, map[string]string{"a": strings.Repeat("a", 5000)})[:3000]
+	bad := &payload.Content{Inline: half}
+	inner := writable("c/d/e", "inner")
+	filled := payload.Mount{Directory: "c/d/e", CacheName: "inner", Format: "tar", Content: bad}
+	for name, test := range map[string]struct {
+		mount payload.Mount
+		so    task.Resolution
+	}{
+		"purged meanwhile":      {inner, task.Completed},
+		"filled in part":        {filled, task.Failed},
+		"unpacked in part":      {tree("c/d/e", bad), task.Failed},
+		"decompressed in part":  {payload.Mount{File: "c/d/e", Format: "gz", Content: &payload.Content{Inline: gzipped(t, 100_000)[:500]}}, task.Failed},
+		"unpacked, then failed": {tree("c/d/e", &payload.Content{Inline: archive(t, map[string]string{"a": "a"})}), task.Completed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newScene(t)
+			v := s.visitor(t, writable("c", "outer"), test.mount)
+			err := v.mounted(t, func() {
+				v.write(t, "c/own", "kept")
+				v.write(t, "c/d/e/added", "x")
+				s.config.Store.Purge("inner", time.Now().Add(time.Hour), "purge request")
+			})
+			if task.ResolutionOf(err) != test.so {
+				t.Errorf("resolved by %v", err)
+			}
+			v = s.visitor(t, writable("c", "outer"), inner)
+			if err := v.mounted(t, func() {
+				if got := files(t, v.dir); len(got) > 1 || len(got) == 1 && got[0] != "c/own" {
+					t.Errorf("the next task finds %q", got)
+				}
+			}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// gzipped are so many bytes that do not shrink, compressed.
+func gzipped(t testing.TB, n int) []byte {
+	t.Helper()
+	noise := make([]byte, n)
+	rand.Read(noise)
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	_, err := w.Write(noise)
+	if err := errors.Join(err, w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }
 
 // TestOnePlace mounts archives and files over each other.

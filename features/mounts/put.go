@@ -16,9 +16,18 @@ func failed(format string, args ...any) error {
 	return task.Errorf(task.Failed, "[mounts] "+format, args...)
 }
 
-// put puts a mount in place.
+// put puts a mount in place. Of one that cannot be made nothing stays, unless
+// something was there before; a cache is given back later.
 func (v *visit) put(ctx context.Context, j *job) error {
 	j.made = j.place.free()
+	err := v.putKind(ctx, j)
+	if err != nil && j.made && j.cache == nil {
+		v.remove(j)
+	}
+	return err
+}
+
+func (v *visit) putKind(ctx context.Context, j *job) error {
 	switch {
 	case j.mount.File != "":
 		return v.putFile(ctx, j)

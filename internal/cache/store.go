@@ -199,6 +199,12 @@ func (s *Store) discard(e *entry, reason string) {
 	s.release(e)
 }
 
+// Delete takes away what is at path, with slashes, below at. On the disk of the
+// writable caches that is one move; on another one it is deleted meanwhile.
+func (s *Store) Delete(at *os.Root, path string) error {
+	return s.writable.Delete(at, filepath.FromSlash(path))
+}
+
 // settle writes what is known of an entry, whose content is complete, and that
 // it is at rest.
 func (s *Store) settle(e *entry, reason string) error {

@@ -120,7 +120,10 @@ func (w *Writable) copyOut(ctx context.Context, target tree.Place) error {
 		return err
 	}
 	defer to.Close()
-	return tree.Copy(ctx, from, to, nil)
+	if err := tree.Copy(ctx, from, to, nil); err != nil {
+		return errors.Join(err, w.store.writable.Delete(target.Root, target.Path))
+	}
+	return nil
 }
 
 // Keep takes the cache back from where Place put it, unless it is to be purged,

@@ -101,28 +101,30 @@ func (s *Shelf) names(dir string) []string {
 func (s *Shelf) Throw(path string) {
 	err := s.ToTrash(s.Root, path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		err = s.deleteHere(path)
+		// Without its record an entry, however much of it is left, counts for nothing.
+		if err = s.Root.Remove(filepath.Join(path, recordName)); err == nil || errors.Is(err, fs.ErrNotExist) {
+			err = deleteHere(s.Place(path))
+		}
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		s.log.Warn("cannot throw a cache away; delete it yourself", "path", filepath.Join(s.Dir, path), "error", err)
 	}
 }
 
-// deleteHere deletes something where it is. Its record goes first: without it an
-// entry, however much of it is left, counts for nothing.
-func (s *Shelf) deleteHere(path string) error {
-	err := s.Root.Remove(filepath.Join(path, recordName))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+// Delete moves something to the trash of the shelf; if that is on another disk,
+// it is deleted where it is.
+func (s *Shelf) Delete(in *os.Root, path string) error {
+	err := s.ToTrash(in, path)
+	if errors.Is(err, tree.ErrElsewhere) {
+		return deleteHere(tree.Place{Root: in, Dir: in.Name(), Path: path})
 	}
-	in, err := s.Root.OpenRoot(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	defer in.Close()
+	return err
+}
+
+func deleteHere(at tree.Place) error {
 	ctx, cancel := context.WithTimeout(context.Background(), deleteLimit)
 	defer cancel()
-	return trash.Delete(ctx, in, filepath.Base(path))
+	return at.WithParent(func(in *os.Root, name string) error { return trash.Delete(ctx, in, name) })
 }
 
 // deleteLimit bounds how long something is deleted while somebody waits.
@@ -133,8 +135,12 @@ func (s *Shelf) ToTrash(in *os.Root, path string) error {
 	if err := trash.Make(s.Root); err != nil {
 		return err
 	}
-	to := filepath.Join(trash.Name, strings.ToLower(rand.Text()))
-	err := tree.Move(tree.Place{Root: in, Dir: in.Name(), Path: path}, s.Place(to))
+	from := tree.Place{Root: in, Dir: in.Name(), Path: path}
+	to := s.Place(filepath.Join(trash.Name, strings.ToLower(rand.Text())))
+	err := tree.Move(from, to)
+	if errors.Is(err, fs.ErrPermission) && from.Own() == nil {
+		err = tree.Move(from, to) // to move a directory one must be able to write to it
+	}
 	if err == nil {
 		s.bin.Stir()
 	}
