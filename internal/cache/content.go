@@ -280,6 +280,9 @@ func (c *Content) copyAside(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	if c.store.isGone(e) {
+		return errStale // discarded meanwhile, perhaps while it was copied
+	}
 	if changed, ok := errors.AsType[*tree.ChangedError](err); ok {
 		c.store.outdated(e, "a task changed it: "+changed.Error(), true)
 		return errStale
@@ -293,12 +296,12 @@ func (c *Content) copyTree(ctx context.Context) error {
 	defer e.moving.RUnlock()
 	manifest, err := e.shelf.ReadManifest(e.dir())
 	if err != nil {
-		return &tree.ChangedError{Path: ".", What: "is gone"} // discarded meanwhile
+		return err
 	}
 	from := e.live
 	if from == nil {
 		if from, err = e.shelf.Root.OpenRoot(e.content()); err != nil {
-			return &tree.ChangedError{Path: ".", What: "is gone"}
+			return err
 		}
 		defer from.Close()
 	}

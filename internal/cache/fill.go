@@ -97,7 +97,7 @@ func (s *Staging) run(ctx context.Context, kind shelf.Kind, fill Fill) (filling 
 			s.Root, err = s.shelf.Root.OpenRoot(content)
 		}
 	} else {
-		s.File, err = s.shelf.Root.OpenFile(content, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+		s.File, err = s.shelf.Root.OpenFile(content, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666) // a task gets it with this mode
 	}
 	if err != nil {
 		return Filling{}, fmt.Errorf("cannot make room for a download in downloadsDir: %w", err)

@@ -174,6 +174,13 @@ func (s *Store) forget(e *entry, reason string) {
 	e.shelf.Throw(e.dir())
 }
 
+// isGone tells whether an entry is discarded, or will be when it is free.
+func (s *Store) isGone(e *entry) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return e.gone
+}
+
 // release ends a use; a doomed entry goes when nobody has it any more.
 func (s *Store) release(e *entry) {
 	s.mu.Lock()

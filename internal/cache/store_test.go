@@ -125,6 +125,15 @@ func files(t *testing.T, dir string) map[string]string {
 	return found
 }
 
+func modeOf(t *testing.T, path string) fs.FileMode {
+	t.Helper()
+	info, err := os.Lstat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Mode()
+}
+
 func hashOf(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:])
@@ -194,6 +203,15 @@ func TestFilesAreKept(t *testing.T) {
 	c.Close()
 	if hit != cache.Kept || fills.Load() != 1 {
 		t.Errorf("after a restart the use is %q; %d fills", hit, fills.Load())
+	}
+	made := filepath.Join(t.TempDir(), "made") // as any file that a program makes
+	if err := os.WriteFile(made, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"sub/dir0/a.txt", "sub/dir1/a.txt"} {
+		if got, want := modeOf(t, filepath.Join(j.dir, path)), modeOf(t, made); got != want {
+			t.Errorf("%s has mode %v, not %v", path, got, want)
+		}
 	}
 	want := map[string]string{"sub/dir0/a.txt": "hello", "sub/dir1/a.txt": "hello"}
 	if diff := cmp.Diff(want, j.files(".")); diff != "" {
