@@ -40,6 +40,13 @@ func (e *entry) content() string { return filepath.Join(e.dir(), shelf.ContentNa
 
 func (e *entry) path() string { return filepath.Join(e.shelf.Dir, e.content()) }
 
+// shown is what others may know of the entry. The store's mutex is held.
+func (e *entry) shown() shelf.Entry {
+	shown := e.Entry(e.id, e.path())
+	shown.InUse = e.inUse()
+	return shown
+}
+
 // lend notes on the disk that the content may leave the entry.
 func (e *entry) lend() error { return e.shelf.Lend(e.dir()) }
 

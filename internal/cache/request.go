@@ -36,7 +36,7 @@ func (s *Store) Remove(r shelf.Request) (dropped, deferred int) { return s.remov
 func (s *Store) remove(r shelf.Request, on *shelf.Shelf) (dropped, deferred int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, e := range s.byUse(func(e *entry) bool { return !e.gone && (on == nil || e.shelf == on) && r.Matches(e.id, e.Record) }) {
+	for _, e := range s.byUse(func(e *entry) bool { return !e.gone && (on == nil || e.shelf == on) && r.Matches(e.shown()) }) {
 		if s.drop(e, r.Reason) {
 			dropped++
 		} else {

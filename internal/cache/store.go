@@ -131,9 +131,7 @@ func (s *Store) List() []shelf.Entry {
 	defer s.mu.Unlock()
 	all := make([]shelf.Entry, 0, len(s.entries))
 	for _, e := range s.entries {
-		shown := e.Entry(e.id, e.path())
-		shown.InUse = e.inUse()
-		all = append(all, shown)
+		all = append(all, e.shown())
 	}
 	shelf.Sort(all)
 	return all

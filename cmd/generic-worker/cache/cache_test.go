@@ -98,8 +98,17 @@ func TestWithoutAWorker(t *testing.T) {
 	if all := list(t, dir); len(all) > 0 {
 		t.Errorf("before any worker there is %+v", all)
 	}
-	if said, code := run(t, dir, "purge", "a"); code != exit.Done || !strings.Contains(said, "deleted 0 of a") {
-		t.Errorf("exit code %d: %s", code, said)
+	for _, there := range []bool{false, true} {
+		if said, code := run(t, dir, "purge", "a"); code != exit.Done || !strings.Contains(said, "deleted 0 of a") {
+			t.Errorf("exit code %d: %s", code, said)
+		}
+		// Another user than the worker's may have given the command, so nothing is made.
+		if left, err := os.ReadDir(dirsOf(dir).Caches); len(left) > 0 || there != (err == nil) {
+			t.Errorf("cachesDir has %v, %v", left, err)
+		}
+		if err := os.MkdirAll(dirsOf(dir).Caches, 0o700); err != nil {
+			t.Fatal(err)
+		}
 	}
 	s, end := worker(t, dir)
 	for _, name := range []string{"a", "b\n\x1b[31m", "c", "d"} {
@@ -143,6 +152,15 @@ func TestBesideAWorker(t *testing.T) {
 	for _, args := range [][]string{{"rm", "used"}, {"purge", "free"}} {
 		if said, code := run(t, dir, args...); code != exit.Done || !strings.Contains(said, "deletes what matches") {
 			t.Errorf("%q: exit code %d: %s", args, code, said)
+		}
+	}
+	requests, err := filepath.Glob(filepath.Join(dirsOf(dir).Caches, "writable/requests/*"))
+	if err != nil || len(requests) != 2 {
+		t.Fatalf("left are %q, %v", requests, err)
+	}
+	for _, path := range requests {
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm()&0o444 != 0o444 {
+			t.Errorf("the worker, which may be another user, cannot read a request of mode %v, %v", info.Mode(), err)
 		}
 	}
 	s.Obey(t.Context())

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -91,14 +90,4 @@ func size(bytes int64) string {
 		return fmt.Sprintf("%d B", bytes)
 	}
 	return fmt.Sprintf("%.1f %s", amount, units[unit])
-}
-
-// there tells whether a worker ever had its caches in the directories.
-func there(d cache.Dirs) bool {
-	for _, dir := range []string{d.Caches, d.Downloads} {
-		if _, err := os.Stat(dir); err == nil {
-			return true
-		}
-	}
-	return false
 }

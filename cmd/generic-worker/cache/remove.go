@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -29,15 +30,7 @@ func (s *source) removeCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			all, err := cache.Look(dirs)
-			if err != nil {
-				return unread(err)
-			}
-			request := shelf.Request{What: args[0], Reason: "removed with cache rm"}
-			if !matches(all, request) {
-				return nothing(args[0], dirs)
-			}
-			return apply(c, dirs, request)
+			return apply(c, dirs, shelf.Request{What: args[0], Reason: "removed with cache rm"})
 		},
 	}
 }
@@ -80,23 +73,21 @@ func moment(text string) (time.Time, error) {
 	return time.Time{}, exit.Errorf(exit.Usage, "--before %q is not a date; write for example 2031-01-31 or 2031-01-31T12:00:00Z", text)
 }
 
-func matches(all []shelf.Entry, r shelf.Request) bool {
-	for _, e := range all {
-		if e.Name == r.What || e.ID == r.What {
-			return true
-		}
-	}
-	return false
-}
-
 // deleteLimit bounds how long a command waits until what it discarded is
 // deleted; what is left, the next worker deletes.
 const deleteLimit = 10 * time.Minute
 
-// apply does what is asked for, or leaves that to the worker that is at work.
+// apply does what is asked for, if there is anything to do, or leaves that to the worker that is at work.
 func apply(c *cobra.Command, dirs cache.Dirs, r shelf.Request) error {
-	if !there(dirs) {
+	all, err := cache.Look(dirs)
+	switch {
+	case err != nil:
+		return unread(err)
+	case slices.ContainsFunc(all, r.Matches):
+	case r.Writable:
 		return report(c, r, 0)
+	default:
+		return nothing(r.What, dirs)
 	}
 	store, err := cache.Open(c.Context(), cache.Options{
 		Dirs: dirs, Capacity: math.MaxInt,

@@ -31,10 +31,14 @@ func Ask(r Request, dirs ...string) error {
 	}
 	for _, dir := range dirs {
 		path := filepath.Join(dir, requestsName, strings.ToLower(rand.Text()))
-		if err := os.WriteFile(path+".new", text, 0o600); err != nil {
-			return fmt.Errorf("cannot leave a request for the worker: %w", err)
+		err := os.WriteFile(path+".new", text, 0o600)
+		if err == nil {
+			err = os.Chmod(path+".new", 0o644) // who asks may be another user than the worker's
 		}
-		if err := os.Rename(path+".new", path+requestEnd); err != nil {
+		if err == nil {
+			err = os.Rename(path+".new", path+requestEnd)
+		}
+		if err != nil {
 			return fmt.Errorf("cannot leave a request for the worker: %w", err)
 		}
 	}
@@ -79,9 +83,9 @@ func readRequest(root *os.Root, path string) (Request, error) {
 }
 
 // Matches tells whether a request is about an entry.
-func (r Request) Matches(id string, about Record) bool {
-	if r.Writable && about.Kind != Cache {
+func (r Request) Matches(e Entry) bool {
+	if r.Writable && e.Kind != Cache {
 		return false
 	}
-	return (about.Name == r.What || id == r.What) && (r.Before.IsZero() || about.Created.Before(r.Before))
+	return (e.Name == r.What || e.ID == r.What) && (r.Before.IsZero() || e.Created.Before(r.Before))
 }
