@@ -164,7 +164,13 @@ func TestTasksOnAnotherDisk(t *testing.T) {
 			t.Error(diff)
 		}
 		j.write("tree/lib/a", "changed")
+		if mode := modeOf(t, filepath.Join(j.dir, "cache")); i > 0 && mode != os.ModeDir|os.ModeSticky|0o770 {
+			t.Errorf("the cache has mode %v", mode)
+		}
 		if i == 0 {
+			if err := os.Chmod(filepath.Join(j.dir, "cache"), os.ModeSticky|0o770); err != nil {
+				t.Fatal(err)
+			}
 			j.write("cache/sub/file", "x")
 			if err := os.Symlink("sub/file", filepath.Join(j.dir, "cache/link")); err != nil {
 				t.Fatal(err)
@@ -172,5 +178,35 @@ func TestTasksOnAnotherDisk(t *testing.T) {
 		}
 		keep(t, w, j)
 		giveBack(t, c, j, "tree")
+	}
+}
+
+// TestHolesStayHoles: the image of a disk, which takes little room, does not take
+// more after it was copied.
+func TestHolesStayHoles(t *testing.T) {
+	t.Parallel()
+	s := openStore(t, t.TempDir())
+	const size, at = 64 << 20, 32 << 20
+	for i := range 3 {
+		j := newJobIn(t, smallDisk(t, "size=4m"))
+		w := lease(t, s, "a", j)
+		image, err := os.OpenFile(filepath.Join(j.dir, "cache/image"), os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			_, err = image.WriteAt([]byte("in the middle"), at)
+			err = errors.Join(err, image.Truncate(size))
+		}
+		got := make([]byte, 20)
+		_, readErr := image.ReadAt(got, at-2)
+		info, statErr := image.Stat()
+		if err := errors.Join(err, readErr, statErr, image.Close()); err != nil || info.Size() != size || string(got) != "\x00\x00in the middle\x00\x00\x00\x00\x00" {
+			t.Errorf("in use %d: %v, %d bytes, %q", i, err, info.Size(), got)
+		}
+		keep(t, w, j)
+		if kept := s.List()[0].Bytes; kept > 1<<20 {
+			t.Errorf("the cache takes %d bytes", kept)
+		}
 	}
 }

@@ -120,7 +120,7 @@ func (w *Writable) copyOut(ctx context.Context, target tree.Place) error {
 		return err
 	}
 	defer to.Close()
-	if err := tree.Copy(ctx, from, to, nil); err != nil {
+	if err := tree.CopyWhole(ctx, from, to); err != nil {
 		return errors.Join(err, w.store.writable.Delete(target.Root, target.Path))
 	}
 	return nil
@@ -201,7 +201,7 @@ func (w *Writable) copyBack(ctx context.Context, from tree.Place) error {
 		return err
 	}
 	defer to.Close()
-	if err := tree.Copy(ctx, source, to, nil); err != nil {
+	if err := tree.CopyWhole(ctx, source, to); err != nil {
 		return err
 	}
 	if err := e.shelf.ToTrash(e.shelf.Root, e.content()); err != nil {

@@ -30,6 +30,18 @@ func Copy(ctx context.Context, from, to *os.Root, want *Manifest) error {
 	return c.finishDirs()
 }
 
+// CopyWhole is Copy of everything, with the mode of from itself.
+func CopyWhole(ctx context.Context, from, to *os.Root) error {
+	info, err := from.Stat(".")
+	if err == nil {
+		err = Copy(ctx, from, to, nil)
+	}
+	if err != nil {
+		return err
+	}
+	return to.Chmod(".", info.Mode()&(fs.ModePerm|fs.ModeSticky))
+}
+
 type copying struct {
 	to    *os.Root
 	want  *Manifest
@@ -162,21 +174,33 @@ func CopyFile(ctx context.Context, source *os.File, to *os.Root, target string) 
 // chunk is how much is copied between two looks at the context.
 const chunk = 16 << 20
 
+// copyBytes copies what a file has. What of it is a hole stays one.
 func copyBytes(ctx context.Context, to, from *os.File) error {
-	if _, err := from.Seek(0, io.SeekStart); err != nil {
+	info, err := from.Stat()
+	if err != nil {
 		return err
 	}
-	for {
+	for at, size := int64(0), info.Size(); at < size; {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if _, err := io.CopyN(to, from, chunk); err != nil {
-			if errors.Is(err, io.EOF) {
-				return nil
-			}
+		begin, end := data(from, at, size)
+		at = min(end, begin+chunk)
+		_, err := from.Seek(begin, io.SeekStart)
+		if err == nil {
+			_, err = to.Seek(begin, io.SeekStart)
+		}
+		if err == nil {
+			_, err = io.CopyN(to, from, at-begin)
+		}
+		if errors.Is(err, io.EOF) {
+			return nil // it became shorter
+		}
+		if err != nil {
 			return err
 		}
 	}
+	return to.Truncate(info.Size())
 }
 
 // removeFile makes room for a file; a directory is left and is an error.
