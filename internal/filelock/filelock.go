@@ -18,9 +18,9 @@ import (
 const Name = "generic-worker.lock"
 
 const (
-	// A holder writes its process ID right after it got the lock; a second
-	// worker gives it this long.
-	pidWait, pidRetry = 500 * time.Millisecond, 10 * time.Millisecond
+	// A holder writes its process ID right after it got the lock. A second
+	// worker gives it this long, on a machine that may be busy.
+	pidWait, pidRetry = 10 * time.Second, 10 * time.Millisecond
 )
 
 // ErrHeld tells that another process has the lock.
@@ -42,7 +42,7 @@ func (e *HeldError) Error() string {
 
 // Take takes a directory, which must exist, for this process; setting is the
 // configuration key that names it. If another process has it, the error is a
-// *HeldError, within one second.
+// *HeldError: at once, or within ten seconds if that one has not written who it is.
 func Take(dir, setting string) (release func() error, err error) {
 	// The file stays when the lock is released: to delete it would let two
 	// workers hold locks on two files of the same name.
@@ -50,13 +50,15 @@ func Take(dir, setting string) (release func() error, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the lock of %s: %w", dir, err)
 	}
-	err = Lock(file)
 	pid := 0
-	if errors.Is(err, ErrHeld) {
-		// A holder without a process ID has just released the lock, and only a
+	for end := time.Now().Add(pidWait); ; time.Sleep(pidRetry) {
+		// A holder without a process ID may just have released the lock, and only a
 		// process it was starting at that moment still has it.
-		if pid = holder(file); pid == 0 {
-			err = Lock(file)
+		if err = Lock(file); !errors.Is(err, ErrHeld) {
+			break
+		}
+		if pid = holder(file); pid != 0 || time.Now().After(end) {
+			break
 		}
 	}
 	if err != nil {
@@ -80,16 +82,14 @@ func writePID(file *os.File, text string) error {
 	return err
 }
 
-// holder reads the process ID of the worker that holds the lock.
+// holder reads the process ID of the worker that holds the lock; 0 if it has
+// not written it.
 func holder(file *os.File) int {
-	for end := time.Now().Add(pidWait); ; time.Sleep(pidRetry) {
-		text, err := io.ReadAll(io.NewSectionReader(file, 0, 32))
-		pid, whole := strings.CutSuffix(string(text), "\n")
-		if id, bad := strconv.Atoi(pid); err == nil && bad == nil && whole {
-			return id
-		}
-		if time.Now().After(end) {
-			return 0
-		}
+	text, err := io.ReadAll(io.NewSectionReader(file, 0, 32))
+	pid, whole := strings.CutSuffix(string(text), "\n")
+	id, bad := strconv.Atoi(pid)
+	if err != nil || bad != nil || !whole {
+		return 0
 	}
+	return id
 }
