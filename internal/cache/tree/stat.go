@@ -42,8 +42,15 @@ func (s Stat) Same(now Stat) bool {
 // clock that file systems read.
 const Racy = 20 * time.Millisecond
 
+// coarse is the same where file systems keep whole seconds, and some only even ones.
+const coarse = 2 * time.Second
+
 // SettlesIn returns how long to wait until a change of a file that was last
 // changed at that time cannot go unnoticed.
 func SettlesIn(changed int64) time.Duration {
-	return max(0, min(Racy, Racy-time.Since(time.Unix(0, changed))))
+	racy := Racy
+	if changed%int64(time.Second) == 0 {
+		racy = coarse
+	}
+	return max(0, min(racy, racy-time.Since(time.Unix(0, changed))))
 }

@@ -255,7 +255,7 @@ func BenchmarkCheck(b *testing.B) {
 // the one before it, so what was just changed has to wait, but never for long.
 func TestSettlesIn(t *testing.T) {
 	t.Parallel()
-	now := time.Now()
+	now := time.Now().Truncate(time.Second).Add(time.Microsecond)
 	for name, row := range map[string]struct {
 		changed    time.Time
 		least, max time.Duration
@@ -263,6 +263,7 @@ func TestSettlesIn(t *testing.T) {
 		"long ago":      {now.Add(-time.Hour), 0, 0},
 		"just now":      {now.Add(time.Second), Racy, Racy}, // whatever the machine does meanwhile
 		"in the future": {now.Add(time.Hour), Racy, Racy},
+		"whole seconds": {now.Add(time.Hour).Truncate(time.Second), coarse, coarse},
 	} {
 		if got := SettlesIn(row.changed.UnixNano()); got < row.least || got > row.max {
 			t.Errorf("%s: %v, not between %v and %v", name, got, row.least, row.max)
