@@ -139,6 +139,21 @@ func hashOf(text string) string {
 	return hex.EncodeToString(sum[:])
 }
 
+// lent tells which entries say on the disk that a task has them.
+func lent(t *testing.T, dir string) (kinds []shelf.Kind) {
+	t.Helper()
+	all, err := cache.Look(options(dir).Dirs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range all {
+		if e.InUse {
+			kinds = append(kinds, e.Kind)
+		}
+	}
+	return kinds
+}
+
 // fillFile makes a file of the text, and counts.
 func fillFile(text string, count *atomic.Int64) cache.Fill {
 	return func(_ context.Context, s *cache.Staging) (cache.Filling, error) {

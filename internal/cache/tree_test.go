@@ -51,7 +51,7 @@ func TestTreeMovesThereAndBack(t *testing.T) {
 		if _, err := os.Stat(c.Path()); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("the tree was not moved: %v", err)
 		}
-		if !s.List()[0].InUse {
+		if !s.List()[0].InUse || len(lent(t, dir)) != 1 {
 			t.Error("the tree is not in use")
 		}
 		// What a task adds is nobody else's.
@@ -60,6 +60,9 @@ func TestTreeMovesThereAndBack(t *testing.T) {
 		giveBack(t, c, j, "a/tree")
 		if left := j.files("."); len(left) > 0 {
 			t.Errorf("left in the task is %v", left)
+		}
+		if kinds := lent(t, dir); len(kinds) > 0 {
+			t.Errorf("at rest, a %v is in use", kinds)
 		}
 		end()
 		s, end = borrowStore(t, dir)
