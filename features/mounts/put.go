@@ -42,8 +42,8 @@ func (v *visit) putKind(ctx context.Context, j *job) error {
 // putFile copies a file into the task.
 func (v *visit) putFile(ctx context.Context, j *job) error {
 	path := j.place.full()
-	if j.place.isDirectory() {
-		return failed("cannot mount file at path %s since it already exists as a directory; name the file in mounts[%d]", path, j.index)
+	if err := j.overDirectory(); err != nil {
+		return err
 	}
 	j.lines.info("Creating directory %s", filepath.Dir(path))
 	if err := j.place.parent(); err != nil {
@@ -65,6 +65,14 @@ func (v *visit) putFile(ctx context.Context, j *job) error {
 		return v.broken(ctx, j, fmt.Errorf("cannot put a file at %s: %w", path, err))
 	}
 	j.placed = true
+	return nil
+}
+
+// overDirectory is the error for a file where a directory is.
+func (j *job) overDirectory() error {
+	if j.place.isDirectory() {
+		return failed("cannot mount file at path %s since it already exists as a directory; name the file in mounts[%d]", j.place.full(), j.index)
+	}
 	return nil
 }
 

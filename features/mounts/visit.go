@@ -133,8 +133,8 @@ func (v *visit) get(ctx context.Context, j *job) error {
 	key := cache.Key{Kind: cache.Tree, Format: m.Format}
 	switch {
 	case m.File != "":
-		if j.place.isDirectory() {
-			return task.Errorf(task.Failed, "[mounts] cannot mount file at path %s since it already exists as a directory; name the file in mounts[%d]", j.place.full(), j.index)
+		if err := j.overDirectory(); err != nil {
+			return err
 		}
 		key.Kind = cache.File
 	case m.CacheName != "":

@@ -36,27 +36,35 @@ type Record struct {
 	File     *tree.Stat `json:"file,omitempty"` // of the content, when its hash was made
 }
 
-// maxRecord is more than any record has.
-const maxRecord = 1 << 20
-
 // readRecord reads the file about the entry in a directory.
 func readRecord(root *os.Root, dir string) (Record, error) {
 	var r Record
-	info, err := root.Lstat(filepath.Join(dir, recordName))
-	if err != nil {
+	if err := readFile(root, filepath.Join(dir, recordName), &r); err != nil {
 		return r, err
-	}
-	if !info.Mode().IsRegular() || info.Size() > maxRecord {
-		return r, fmt.Errorf("%s is not a file of this program", recordName)
-	}
-	text, err := root.ReadFile(filepath.Join(dir, recordName))
-	if err != nil {
-		return r, err
-	}
-	if err := json.Unmarshal(text, &r); err != nil {
-		return r, fmt.Errorf("%s is damaged: %w", recordName, err)
 	}
 	return r, r.check()
+}
+
+// longestFile is more than any file has that readFile reads.
+const longestFile = 1 << 20
+
+// readFile reads a file in JSON that this program wrote, unless somebody else did.
+func readFile(root *os.Root, path string, into any) error {
+	info, err := root.Lstat(path)
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() || info.Size() > longestFile {
+		return fmt.Errorf("%s is not a file of this program", filepath.Base(path))
+	}
+	text, err := root.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(text, into); err != nil {
+		return fmt.Errorf("%s is damaged: %w", filepath.Base(path), err)
+	}
+	return nil
 }
 
 func (r Record) check() error {

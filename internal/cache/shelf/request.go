@@ -55,7 +55,8 @@ func (s *Shelf) Requests(do func(Request)) {
 			continue
 		}
 		path := filepath.Join(requestsName, name)
-		if r, err := readRequest(s.Root, path); err != nil {
+		var r Request
+		if err := readFile(s.Root, path, &r); err != nil {
 			s.log.Warn("cannot read a request about caches", "path", filepath.Join(s.Dir, path), "error", err)
 		} else {
 			do(r)
@@ -64,22 +65,6 @@ func (s *Shelf) Requests(do func(Request)) {
 			s.log.Warn("cannot remove a request about caches", "path", filepath.Join(s.Dir, path), "error", err)
 		}
 	}
-}
-
-func readRequest(root *os.Root, path string) (Request, error) {
-	var r Request
-	info, err := root.Lstat(path)
-	if err == nil && (!info.Mode().IsRegular() || info.Size() > maxRecord) {
-		err = errors.New("it is not a request of this program")
-	}
-	if err != nil {
-		return r, err
-	}
-	text, err := root.ReadFile(path)
-	if err == nil {
-		err = json.Unmarshal(text, &r)
-	}
-	return r, err
 }
 
 // Matches tells whether a request is about an entry.

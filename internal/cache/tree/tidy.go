@@ -31,7 +31,7 @@ func Tidy(ctx context.Context, root *os.Root) (bytes int64, err error) {
 		if mode&special == 0 && mode == e.stat.Mode || mode&fs.ModeSymlink != 0 {
 			return nil
 		}
-		return e.in.Chmod(e.name, (mode&^special)&(fs.ModePerm|fs.ModeSticky))
+		return e.in.Chmod(e.name, mode&(fs.ModePerm|fs.ModeSticky))
 	})
 	return bytes, err
 }
