@@ -56,6 +56,9 @@ func TestD3FullDisk(t *testing.T) {
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := s.config.Store.Free(t.Context(), small, 1); err != nil { // waits until what failed is deleted
+		t.Fatal(err)
+	}
 	v := s.visitor(t, mounts["tree"])
 	if err := v.mounted(t, func() {
 		if v.read(t, "d/a") != string(content) {

@@ -163,6 +163,31 @@ func TestAbort(t *testing.T) {
 	}
 }
 
+// TestLateFinish keeps the cache of a run whose own time is over: no command was
+// stopped while it had it.
+func TestLateFinish(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	v := s.visitor(t, writable("c", "cache"))
+	hooks, err := s.Attach(v.run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, end := context.WithCancel(t.Context())
+	defer end()
+	if err := hooks.Prepare(ctx); err != nil {
+		t.Fatal(err)
+	}
+	v.write(t, "c/x", "")
+	end()
+	if err := hooks.Finish(ctx, task.WorkerShutdown); err != nil {
+		t.Error(err)
+	}
+	if kept := s.config.Store.List(); len(kept) != 1 || kept[0].InUse {
+		t.Errorf("kept is %+v", kept)
+	}
+}
+
 // TestInlineContentIsNowhereElse looks for it in the store and in the log.
 func TestInlineContentIsNowhereElse(t *testing.T) {
 	t.Parallel()
