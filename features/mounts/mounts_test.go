@@ -133,6 +133,33 @@ func TestM5AuthorisedOnEachUse(t *testing.T) {
 	}
 }
 
+// TestContentThatChangesMeanwhile is downloaded once more, and never made of parts
+// of both.
+func TestContentThatChangesMeanwhile(t *testing.T) {
+	t.Parallel()
+	older, newer := bytes.Repeat([]byte("older"), 50_000), bytes.Repeat([]byte("newer"), 50_000)
+	requests := 0 // one after the other
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if requests++; requests == 1 {
+			w.Header().Set("ETag", `"1"`)
+			w.Header().Set("Content-Length", fmt.Sprint(len(older)))
+			_, _ = w.Write(older[:len(older)/2])
+			panic(http.ErrAbortHandler)
+		}
+		w.Header().Set("ETag", `"2"`)
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(newer))
+	}))
+	t.Cleanup(server.Close)
+	v := newScene(t).visitor(t, payload.Mount{File: "f", Content: &payload.Content{URL: server.URL}})
+	if err := v.mounted(t, func() {
+		if v.read(t, "f") != string(newer) {
+			t.Error("the file is another")
+		}
+	}); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestAbort ends a download at once, and nothing is in the task after it.
 func TestAbort(t *testing.T) {
 	t.Parallel()
