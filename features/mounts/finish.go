@@ -61,20 +61,21 @@ func (v *visit) purging() string {
 // as the official worker leaves it.
 func (v *visit) giveBack(ctx context.Context, j *job, purge string) error {
 	var err error
+	inside := v.insideCache(j)
 	switch {
 	case j.cache != nil:
 		if j.content != nil {
 			j.content.Close()
 		}
 		err = v.giveBackCache(ctx, j, purge)
-	case j.content != nil && j.placed && j.mount.File == "" && !j.place.outside:
+	case j.content != nil && j.placed && j.mount.File == "" && (inside || !j.place.outside):
 		if err := j.content.Return(ctx, j.place.root, j.place.dir, filepath.ToSlash(j.place.path)); err != nil {
 			v.run.Operator.Info("a mounted directory is not kept", "mount", j.index, "error", err)
 		}
 	case j.content != nil:
 		j.content.Close()
 	}
-	if j.placed && (v.insideCache(j) || j.cache != nil && j.place.outside) {
+	if j.placed && (inside || j.cache != nil && j.place.outside) {
 		v.remove(j)
 	}
 	return err

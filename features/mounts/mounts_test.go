@@ -685,6 +685,9 @@ func TestInsideAnAbsoluteCache(t *testing.T) {
 			t.Errorf("kept with the cache: %q", left)
 		}
 	}
+	if n := s.requests["/tar"]; n != 1 {
+		t.Errorf("the archive was downloaded %d times", n)
+	}
 }
 
 func TestSecretsInURLs(t *testing.T) {
