@@ -690,6 +690,29 @@ func TestInsideAnAbsoluteCache(t *testing.T) {
 	}
 }
 
+// TestTreeOutsideTheTask stays where it was put, as a copy: what is kept serves
+// the next task.
+func TestTreeOutsideTheTask(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.put("/tar", archive(t, map[string]string{"x": "from the archive"}))
+	at := filepath.Join(t.TempDir(), "made", "tree")
+	for range 2 {
+		if err := s.visitor(t, tree(filepath.ToSlash(at), &payload.Content{URL: s.url + "/tar"})).mounted(t, nil); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]string{"x"}, files(t, at)); diff != "" {
+			t.Error(diff)
+		}
+		if err := os.RemoveAll(at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := s.requests["/tar"]; n != 1 {
+		t.Errorf("the archive was downloaded %d times", n)
+	}
+}
+
 func TestSecretsInURLs(t *testing.T) {
 	t.Parallel()
 	for _, shape := range []string{"https://example.com/x?token=%s", "https://example.com/x?%s#y", "https://example.com/x#%s"} {

@@ -107,7 +107,11 @@ func (v *visit) putDirectory(ctx context.Context, j *job) error {
 	j.lines.info("Copying file '%s' to '%s' is not needed", j.content.Path(), path)
 	j.lines.info("Extracting %s file %s to '%s' was done when it was downloaded", j.mount.Format, j.content.Path(), path)
 	j.lines.info("Removing file '%s' is not needed", j.content.Path())
-	if err := j.content.Place(ctx, j.place.root, j.place.dir, filepath.ToSlash(j.place.path)); err != nil {
+	place := j.content.Place
+	if j.place.outside && !v.insideCache(j) {
+		place = j.content.Copy // it stays there
+	}
+	if err := place(ctx, j.place.root, j.place.dir, filepath.ToSlash(j.place.path)); err != nil {
 		return v.broken(ctx, j, fmt.Errorf("cannot put a directory at %s: %w", path, err))
 	}
 	j.placed = true

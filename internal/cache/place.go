@@ -52,6 +52,12 @@ func (c *Content) Place(ctx context.Context, at *os.Root, dir, path string) erro
 	return err
 }
 
+// Copy puts a copy of a tree at path, as Place does if something is there. Who
+// does not give the tree back had better leave it to the next one.
+func (c *Content) Copy(ctx context.Context, at *os.Root, dir, path string) error {
+	return c.merge(ctx, into(at, dir, path))
+}
+
 func (c *Content) placeFile(ctx context.Context, target tree.Place) error {
 	file, err := c.Open()
 	if err != nil {
