@@ -7,39 +7,22 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"strings"
 	"time"
 
 	tcclient "github.com/taskcluster/taskcluster/v44/clients/client-go"
 	hawk "github.com/tent/hawk-go"
+
+	"github.com/taskcluster/generic-worker/internal/mask"
 )
-
-// Secret is a string that must not be shown: every way of printing it gives
-// [redacted].
-type Secret string
-
-const redacted = "[redacted]"
-
-// String returns [redacted].
-func (Secret) String() string { return redacted }
-
-// GoString returns [redacted].
-func (Secret) GoString() string { return redacted }
-
-// LogValue returns [redacted].
-func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
-
-// MarshalText returns [redacted].
-func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // Credentials sign requests. Certificate is empty for permanent credentials
 // and a JSON document for temporary ones.
 type Credentials struct {
 	ClientID    string
-	AccessToken Secret
-	Certificate Secret
+	AccessToken mask.Secret
+	Certificate mask.Secret
 	// Ahead is how far the services' clock is ahead of this machine's.
 	Ahead time.Duration
 }

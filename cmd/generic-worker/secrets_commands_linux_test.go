@@ -12,6 +12,7 @@ import (
 
 	"github.com/taskcluster/generic-worker/features/encryptedenv"
 	"github.com/taskcluster/generic-worker/gpg"
+	"github.com/taskcluster/generic-worker/internal/mask"
 	"github.com/taskcluster/generic-worker/internal/queue/queuetest"
 	"github.com/taskcluster/generic-worker/internal/taskfile"
 )
@@ -38,7 +39,7 @@ func TestS3CommandsShowNoSecrets(t *testing.T) {
 	config := fmt.Sprintf("rootURL: %s\nclientId: c\nworkerType: x\nworkerId: w\nnumberOfTasksToRun: 1\n", fake.URL)
 	id := taskfile.NewID()
 	item, err := encryptedenv.Seal(key, encryptedenv.Message{
-		TaskID: id, Name: "VALUE", Value: encryptedenv.Secret(secret),
+		TaskID: id, Name: "VALUE", Value: mask.Secret(secret),
 		Start: float64(time.Now().Add(-time.Minute).UnixMilli()), End: float64(time.Now().Add(time.Hour).UnixMilli()),
 	})
 	if err != nil {

@@ -28,6 +28,7 @@ import (
 
 	"github.com/taskcluster/generic-worker/features/encryptedenv"
 	"github.com/taskcluster/generic-worker/gpg"
+	"github.com/taskcluster/generic-worker/internal/mask"
 	"github.com/taskcluster/generic-worker/internal/queue"
 	"github.com/taskcluster/generic-worker/internal/queue/local"
 	"github.com/taskcluster/generic-worker/internal/queue/queuetest"
@@ -291,7 +292,7 @@ func (c *scene) seal(name string) []string {
 	var items []string
 	for name, value := range secrets {
 		item, err := encryptedenv.Seal(c.key, encryptedenv.Message{
-			TaskID: taskID, Name: name, Value: encryptedenv.Secret(value),
+			TaskID: taskID, Name: name, Value: mask.Secret(value),
 			Start: float64(time.Now().Add(-time.Minute).UnixMilli()), End: float64(time.Now().Add(time.Hour).UnixMilli()),
 		})
 		if err != nil {

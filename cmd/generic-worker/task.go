@@ -21,6 +21,7 @@ import (
 	"github.com/taskcluster/generic-worker/cmd/generic-worker/site"
 	"github.com/taskcluster/generic-worker/internal/config"
 	"github.com/taskcluster/generic-worker/internal/document"
+	"github.com/taskcluster/generic-worker/internal/mask"
 	"github.com/taskcluster/generic-worker/internal/queue"
 	"github.com/taskcluster/generic-worker/internal/queue/local"
 	"github.com/taskcluster/generic-worker/internal/taskfile"
@@ -116,7 +117,7 @@ func addressFromEnvironment() (string, queue.Credentials, error) {
 		return "", queue.Credentials{}, exit.Errorf(exit.Usage, "which queue? give --config FILE, or set TASKCLUSTER_ROOT_URL")
 	}
 	return rootURL, queue.Credentials{
-		ClientID: given.ClientID, AccessToken: queue.Secret(given.AccessToken), Certificate: queue.Secret(given.Certificate),
+		ClientID: given.ClientID, AccessToken: mask.Secret(given.AccessToken), Certificate: mask.Secret(given.Certificate),
 	}, nil
 }
 

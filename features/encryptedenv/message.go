@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,25 +15,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/taskcluster/generic-worker/gpg"
+	"github.com/taskcluster/generic-worker/internal/mask"
 )
-
-// Secret is a string that must not be shown: every way of printing it gives
-// [redacted]. Convert it with string(s) only where it is put to use.
-type Secret string
-
-const redacted = "[redacted]"
-
-// String returns [redacted].
-func (Secret) String() string { return redacted }
-
-// GoString returns [redacted].
-func (Secret) GoString() string { return redacted }
-
-// LogValue returns [redacted].
-func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
-
-// MarshalText returns [redacted], so that no encoder writes the value by accident.
-func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // Message is one variable for one task.
 type Message struct {
@@ -43,7 +25,7 @@ type Message struct {
 	// start, in milliseconds since 1970.
 	Start, End float64
 	Name       string
-	Value      Secret
+	Value      mask.Secret
 }
 
 // wire is a Message as it is encrypted, in this order.
@@ -105,7 +87,7 @@ func parse(plain []byte) (Message, error) {
 			return Message{}, fmt.Errorf("has a %s that %w", member.name, err)
 		}
 	}
-	m.Value = Secret(value)
+	m.Value = mask.Secret(value)
 	return m, nil
 }
 

@@ -8,6 +8,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/taskcluster/generic-worker/internal/mask"
 )
 
 // good is a message that a worker takes.
@@ -39,8 +41,8 @@ func TestSeal(t *testing.T) {
 		"NUL":           {func(m *Message) { m.Value = "\x00" }, "NUL character"},
 		"backwards":     {func(m *Message) { m.Start = m.End + 1 }, "endTime before"},
 		"for ever":      {func(m *Message) { m.End = 1e15 }, "more than 31 days"},
-		"large":         {func(m *Message) { m.Value = Secret(strings.Repeat("x", maxMessage)) }, "encrypted variable has 65"},
-		"very large":    {func(m *Message) { m.Value = Secret(strings.Repeat("x", 1<<20)) }, "too long for a variable"},
+		"large":         {func(m *Message) { m.Value = mask.Secret(strings.Repeat("x", maxMessage)) }, "encrypted variable has 65"},
+		"very large":    {func(m *Message) { m.Value = mask.Secret(strings.Repeat("x", 1<<20)) }, "too long for a variable"},
 	} {
 		m := good()
 		row.change(&m)
@@ -85,7 +87,7 @@ func FuzzMessage(f *testing.F) {
 		if v := again["messageVersion"]; v != 1.0 && v != "1" {
 			t.Fatalf("version %v", v)
 		}
-		want := Message{again["taskId"].(string), again["startTime"].(float64), again["endTime"].(float64), again["name"].(string), Secret(again["value"].(string))}
+		want := Message{again["taskId"].(string), again["startTime"].(float64), again["endTime"].(float64), again["name"].(string), mask.Secret(again["value"].(string))}
 		if m != want {
 			t.Fatalf("another reader sees something else")
 		}

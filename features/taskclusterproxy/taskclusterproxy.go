@@ -125,8 +125,8 @@ func (s *signing) credentials() (proxy.Credentials, error) {
 	claim := s.run.Claim()
 	c := proxy.Credentials{
 		ClientID:    claim.Credentials.ClientID,
-		AccessToken: proxy.Secret(claim.Credentials.AccessToken),
-		Certificate: proxy.Secret(claim.Credentials.Certificate),
+		AccessToken: claim.Credentials.AccessToken,
+		Certificate: claim.Credentials.Certificate,
 	}
 	// Expires is TakenUntil by this machine's clock.
 	if ahead := claim.TakenUntil.Sub(claim.Expires.Round(0)); ahead.Abs() > tolerable && !claim.Expires.IsZero() {

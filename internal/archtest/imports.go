@@ -28,7 +28,7 @@ var table = []row{
 		folder: "internal/config",
 		may: []string{
 			"features/all", "features/*", "platform", "internal/worker", "internal/queue",
-			"internal/document", "schemas", "internal/cache", "internal/telemetry", "internal/unpack",
+			"internal/document", "schemas", "internal/cache", "internal/mask", "internal/telemetry", "internal/unpack",
 		},
 	},
 	{folder: "internal/web", may: []string{"internal/queue"}},
@@ -38,7 +38,7 @@ var table = []row{
 		may:     []string{"features", "internal/task", "internal/queue", "payload", "platform", "process", "process/usage", "internal/worker/journal", "internal/worker/pace"},
 		mustNot: []string{"net/http"},
 	},
-	{folder: "internal/worker/journal", may: []string{"internal/queue"}, mustNot: []string{"net/http"}},
+	{folder: "internal/worker/journal", may: []string{"internal/mask", "internal/queue"}, mustNot: []string{"net/http"}},
 	{folder: "internal/worker/pace", may: []string{"internal/queue"}, mustNot: []string{"net/http"}},
 	{folder: "features/all", may: append([]string{"features", "features/*"}, featureMay...)},
 	{folder: "features/*", may: append([]string{"features"}, featureMay...)},
@@ -72,8 +72,8 @@ var table = []row{
 	{folder: "schemas"},
 
 	{folder: "internal/artifact/*", may: []string{"internal/artifact"}},
-	{folder: "internal/artifact", may: []string{"internal/queue"}},
-	{folder: "internal/queue/local", may: []string{"internal/queue", "internal/queue/local/*"}},
+	{folder: "internal/artifact", may: []string{"internal/mask", "internal/queue"}},
+	{folder: "internal/queue/local", may: []string{"internal/mask", "internal/queue", "internal/queue/local/*"}},
 	{
 		folder: "internal/queue/local/services",
 		may:    []string{"internal/queue", "internal/queue/local/disk", "internal/queue/local/hawk", "internal/queue/local/rest"},
@@ -92,12 +92,12 @@ var table = []row{
 	},
 	{folder: "internal/queue/local/taskdef", may: []string{"internal/queue", "internal/queue/local/hawk"}},
 	{folder: "internal/queue/local/*", may: []string{"internal/queue"}},
-	{folder: "internal/queue/inputs", may: []string{"internal/queue"}},
+	{folder: "internal/queue/inputs", may: []string{"internal/mask", "internal/queue"}},
 	{folder: "internal/queue/queuetest", may: []string{"internal/queue"}},
 	{folder: "internal/queue/skew"},
-	{folder: "internal/queue", may: []string{"internal/backoff", "internal/queue/skew"}},
+	{folder: "internal/queue", may: []string{"internal/backoff", "internal/mask", "internal/queue/skew"}},
 
-	{folder: "internal/source", may: []string{"cot", "cot/chain", "cot/template", "internal/backoff", "internal/document", "internal/queue"}},
+	{folder: "internal/source", may: []string{"cot", "cot/chain", "cot/template", "internal/backoff", "internal/document", "internal/mask", "internal/queue"}},
 	{folder: "cot/policy", may: []string{"cot", "cot/chain", "cot/chain/trust", "cot/keyrepo", "cot/template", "gpg", "internal/document", "schemas"}, mustNot: []string{"net/http"}},
 	{folder: "cot/template", may: []string{"cot", "cot/chain", "cot/chain/definition", "cot/template/render"}, mustNot: []string{"net/http"}},
 	{folder: "cot/template/render", mustNot: []string{"net/http"}},
@@ -114,7 +114,7 @@ var table = []row{
 	{folder: "cot", may: []string{"gpg"}, mustNot: []string{"net/http"}},
 	{folder: "gpg", may: []string{"gpg/wire"}, mustNot: []string{"os", "net/http"}},
 	{folder: "gpg/wire", mustNot: []string{"os", "net/http"}},
-	{folder: "proxy", may: []string{"internal/backoff"}},
+	{folder: "proxy", may: []string{"internal/backoff", "internal/mask"}},
 	{folder: "internal/taskfile", may: []string{"internal/document", "payload", "schemas"}, mustNot: []string{"net/http"}},
 	{folder: "internal/terminal"},
 	{folder: "internal/document", mustNot: []string{"os", "net/http"}},
@@ -122,7 +122,7 @@ var table = []row{
 	{folder: "internal/archtest/*"},
 }
 
-var featureMay = []string{"internal/task", "internal/artifact", "internal/artifact/taskdir", "payload", "platform", "platform/device", "process", "process/*", "cot", "gpg", "proxy", "internal/cache", "internal/fetch", "internal/unpack"}
+var featureMay = []string{"internal/task", "internal/artifact", "internal/artifact/taskdir", "payload", "platform", "platform/device", "process", "process/*", "cot", "gpg", "proxy", "internal/cache", "internal/fetch", "internal/mask", "internal/unpack"}
 
 // chainParts are what package chain is made of.
 var chainParts = []string{

@@ -15,7 +15,7 @@ import (
 
 	tcclient "github.com/taskcluster/taskcluster/v44/clients/client-go"
 
-	"github.com/taskcluster/generic-worker/internal/queue"
+	"github.com/taskcluster/generic-worker/internal/mask"
 )
 
 // inlineBelow is the size under which an object's data travels in the request itself.
@@ -25,9 +25,9 @@ var errNoMethod = errors.New("the object service offers no way to upload that wa
 
 // objectSignature is the credentials with which one object may be uploaded.
 type objectSignature struct {
-	ClientID    string       `json:"clientId"`
-	AccessToken queue.Secret `json:"accessToken"`
-	Certificate queue.Secret `json:"certificate"`
+	ClientID    string      `json:"clientId"`
+	AccessToken mask.Secret `json:"accessToken"`
+	Certificate mask.Secret `json:"certificate"`
 }
 
 // creation is the object service's createUpload request. Exactly one method is

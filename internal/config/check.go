@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/taskcluster/generic-worker/internal/queue"
+	"github.com/taskcluster/generic-worker/internal/mask"
 )
 
 // check notes what no schema can say: what must be there because of something
@@ -86,7 +86,7 @@ func (s *sources) checkRootURL(text string) {
 	}
 }
 
-func (s *sources) checkCertificate(text queue.Secret) {
+func (s *sources) checkCertificate(text mask.Secret) {
 	if text == "" {
 		return
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/taskcluster/generic-worker/features/resourcemonitor"
 	"github.com/taskcluster/generic-worker/features/taskclusterproxy"
 	"github.com/taskcluster/generic-worker/internal/cache"
+	"github.com/taskcluster/generic-worker/internal/mask"
 	"github.com/taskcluster/generic-worker/internal/queue"
 	"github.com/taskcluster/generic-worker/internal/telemetry"
 	"github.com/taskcluster/generic-worker/internal/unpack"
@@ -30,8 +31,8 @@ import (
 type settings struct {
 	RootURL               string         `json:"rootURL"`
 	ClientID              string         `json:"clientId"`
-	AccessToken           queue.Secret   `json:"accessToken"`
-	Certificate           queue.Secret   `json:"certificate"`
+	AccessToken           mask.Secret    `json:"accessToken"`
+	Certificate           mask.Secret    `json:"certificate"`
 	ProvisionerID         string         `json:"provisionerId"`
 	WorkerType            string         `json:"workerType"`
 	WorkerGroup           string         `json:"workerGroup"`

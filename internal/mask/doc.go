@@ -1,6 +1,7 @@
-// Package mask replaces known secrets in a stream of bytes with Mark.
+// Package mask shows Mark in the place of secrets: a Secret is a value of ours
+// that prints so, and a Writer replaces known secrets in a stream of bytes.
 //
-// Secrets are looked for as they are and in the forms that programs print them
+// In a stream, secrets are looked for as they are and in the forms that programs print them
 // in: base64, hexadecimal, escaped for JSON, URLs, shells, Go and C, each line
 // of a secret with several. The result does not depend on how the stream is cut
 // into writes. What is not a known form is not found: masking keeps accidents

@@ -12,6 +12,8 @@ import (
 
 	tcclient "github.com/taskcluster/taskcluster/v44/clients/client-go"
 	"github.com/taskcluster/taskcluster/v44/clients/client-go/tcqueue"
+
+	"github.com/taskcluster/generic-worker/internal/mask"
 )
 
 // maxClaims is how many tasks the queue gives at once.
@@ -151,8 +153,8 @@ func (c *Client) extend(claim *Claim, doc claimAnswer, a answer) error {
 	}
 	claim.Credentials = Credentials{
 		ClientID:    doc.Credentials.ClientID,
-		AccessToken: Secret(doc.Credentials.AccessToken),
-		Certificate: Secret(doc.Credentials.Certificate),
+		AccessToken: mask.Secret(doc.Credentials.AccessToken),
+		Certificate: mask.Secret(doc.Credentials.Certificate),
 	}
 	claim.Received = a.received
 	claim.Expires = c.clock.Here(claim.TakenUntil, a.header, a.received)

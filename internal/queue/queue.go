@@ -2,37 +2,19 @@ package queue
 
 import (
 	"encoding/json"
-	"log/slog"
 	"time"
 
 	"github.com/taskcluster/taskcluster/v44/clients/client-go/tcqueue"
+
+	"github.com/taskcluster/generic-worker/internal/mask"
 )
-
-// Secret is a string that must not be shown: every way of printing it gives
-// [redacted]. Convert it with string(s) only where a request is signed, an
-// owner-only file is written, or a log is told what to mask.
-type Secret string
-
-const redacted = "[redacted]"
-
-// String returns [redacted].
-func (Secret) String() string { return redacted }
-
-// GoString returns [redacted].
-func (Secret) GoString() string { return redacted }
-
-// LogValue returns [redacted].
-func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
-
-// MarshalText returns [redacted], so that no encoder writes the value by accident.
-func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // Credentials identify a client to the queue. Certificate is empty for
 // permanent credentials and a JSON document for temporary ones.
 type Credentials struct {
 	ClientID    string
-	AccessToken Secret
-	Certificate Secret
+	AccessToken mask.Secret
+	Certificate mask.Secret
 }
 
 // Worker is the identity under which runs are claimed.

@@ -3,6 +3,8 @@ package queue
 import (
 	"sync"
 	"time"
+
+	"github.com/taskcluster/generic-worker/internal/mask"
 )
 
 type runKey struct {
@@ -23,7 +25,7 @@ type renewal struct {
 	newest Claim
 	// older are the access tokens that newest replaces. A claim with any other
 	// token is signed with what it carries.
-	older map[Secret]bool
+	older map[mask.Secret]bool
 }
 
 // newest returns the credentials to sign with for a claim.
@@ -46,7 +48,7 @@ func (r *renewals) add(claim, fresh Claim) {
 	r.dropExpired(fresh.Received)
 	known := r.runs[claim.key()]
 	if known == nil {
-		known = &renewal{older: make(map[Secret]bool)}
+		known = &renewal{older: make(map[mask.Secret]bool)}
 		r.runs[claim.key()] = known
 	}
 	known.older[claim.Credentials.AccessToken] = true

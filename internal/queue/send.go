@@ -13,6 +13,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/taskcluster/generic-worker/internal/mask"
 )
 
 // send makes one HTTP request. The head of the answer must come within
@@ -151,7 +153,7 @@ func newError(call string, resp *http.Response, secrets []string) *Error {
 func excerpt(s string, secrets []string) string {
 	for _, secret := range secrets {
 		if secret != "" {
-			s = strings.ReplaceAll(s, secret, redacted)
+			s = strings.ReplaceAll(s, secret, mask.Mark)
 		}
 	}
 	s = strings.Map(func(r rune) rune {

@@ -16,6 +16,7 @@ import (
 
 	hawk "github.com/tent/hawk-go"
 
+	"github.com/taskcluster/generic-worker/internal/mask"
 	"github.com/taskcluster/generic-worker/internal/queue"
 	"github.com/taskcluster/generic-worker/internal/queue/queuetest"
 )
@@ -59,7 +60,7 @@ func TestT7_SignaturesVerify(t *testing.T) {
 		_, _ = w.Write([]byte(`{"storageType": "s3", "artifacts": [], "status": {"taskId": "x"}}`))
 	}))
 	t.Cleanup(server.Close)
-	creds := queue.Credentials{ClientID: "project/x/a@b:c", AccessToken: "the-token", Certificate: queue.Secret(certificate)}
+	creds := queue.Credentials{ClientID: "project/x/a@b:c", AccessToken: "the-token", Certificate: mask.Secret(certificate)}
 	c := &queue.Client{RootURL: server.URL, Limits: hasty, Credentials: func() queue.Credentials { return creds }}
 	c.Limits.Elapsed = time.Nanosecond
 	alphabet := []rune("ab/%%20+ &=?#;:@!$'()*,~\"<>\\^`{|}äß日😀\u00a0.-_")

@@ -13,7 +13,7 @@ import (
 
 	"github.com/taskcluster/generic-worker/cot/chain"
 	"github.com/taskcluster/generic-worker/internal/backoff"
-	"github.com/taskcluster/generic-worker/internal/queue"
+	"github.com/taskcluster/generic-worker/internal/mask"
 )
 
 // Limits bound what a Forge waits for and reads. A zero field means its
@@ -61,8 +61,8 @@ type fetcher struct {
 // request is one question.
 type request struct {
 	address string
-	accept  string       // media type
-	token   queue.Secret // "" for none
+	accept  string      // media type
+	token   mask.Secret // "" for none
 }
 
 // passing is a failure after which the same request may succeed.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/taskcluster/generic-worker/cot/chain"
 	"github.com/taskcluster/generic-worker/cot/template"
+	"github.com/taskcluster/generic-worker/internal/mask"
 	"github.com/taskcluster/generic-worker/internal/queue"
 )
 
@@ -27,7 +28,7 @@ type Server struct {
 	// Token, if there is one, goes with all requests to a GitHub server. Then
 	// also files come from the API, which is the documented way to those of a private
 	// repository.
-	Token queue.Secret
+	Token mask.Secret
 }
 
 // Forge asks the servers of repositories. It implements template.Forge. It

@@ -22,6 +22,7 @@ import (
 	"github.com/taskcluster/generic-worker/cot/template"
 	"github.com/taskcluster/generic-worker/cot/template/render"
 	"github.com/taskcluster/generic-worker/internal/document"
+	"github.com/taskcluster/generic-worker/internal/mask"
 	"github.com/taskcluster/generic-worker/internal/queue"
 	"github.com/taskcluster/generic-worker/internal/source"
 	"github.com/taskcluster/generic-worker/internal/taskfile"
@@ -94,7 +95,7 @@ func (r *request) online(d *policy.Deployment) (source.Answers, error) {
 	for host, s := range d.Servers {
 		server := source.Server{Kind: s.Kind, Web: s.Web, API: s.API, Raw: s.Raw}
 		if s.TokenVariable != "" {
-			server.Token = queue.Secret(os.Getenv(s.TokenVariable))
+			server.Token = mask.Secret(os.Getenv(s.TokenVariable))
 		}
 		forge.Servers[host] = server
 	}
@@ -116,7 +117,7 @@ func (r *request) queue(d *policy.Deployment) (string, queue.Credentials, error)
 	}
 	given := tcclient.CredentialsFromEnvVars()
 	return d.RootURL, queue.Credentials{
-		ClientID: given.ClientID, AccessToken: queue.Secret(given.AccessToken), Certificate: queue.Secret(given.Certificate),
+		ClientID: given.ClientID, AccessToken: mask.Secret(given.AccessToken), Certificate: mask.Secret(given.Certificate),
 	}, nil
 }
 

@@ -96,7 +96,7 @@ func (e *encryptEnv) run(ctx context.Context, now time.Time) (string, error) {
 		fmt.Fprintf(e.prompt, "generic-worker: the value has fewer than %d bytes, so it is not masked in logs\n", mask.MinLength)
 	}
 	item, err := encryptedenv.Seal(key, encryptedenv.Message{
-		TaskID: e.taskID, Start: start, End: end, Name: e.name, Value: encryptedenv.Secret(value),
+		TaskID: e.taskID, Start: start, End: end, Name: e.name, Value: mask.Secret(value),
 	})
 	if err != nil {
 		return "", exit.Errorf(exit.Usage, "%w", err)

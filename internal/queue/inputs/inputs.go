@@ -13,6 +13,7 @@ import (
 	tcclient "github.com/taskcluster/taskcluster/v44/clients/client-go"
 	"github.com/taskcluster/taskcluster/v44/clients/client-go/tcobject"
 
+	"github.com/taskcluster/generic-worker/internal/mask"
 	"github.com/taskcluster/generic-worker/internal/queue"
 )
 
@@ -93,8 +94,8 @@ func (s Source) object(ctx context.Context, at content) (string, error) {
 		Credentials: func() queue.Credentials {
 			return queue.Credentials{
 				ClientID:    at.Credentials.ClientID,
-				AccessToken: queue.Secret(at.Credentials.AccessToken),
-				Certificate: queue.Secret(at.Credentials.Certificate),
+				AccessToken: mask.Secret(at.Credentials.AccessToken),
+				Certificate: mask.Secret(at.Credentials.Certificate),
 			}
 		},
 	}, decode(&found, func() bool { return found.Method == "simple" && found.URL != "" }))

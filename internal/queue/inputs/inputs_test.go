@@ -21,6 +21,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/taskcluster/generic-worker/internal/fetch"
+	"github.com/taskcluster/generic-worker/internal/mask"
 	"github.com/taskcluster/generic-worker/internal/queue"
 	"github.com/taskcluster/generic-worker/internal/queue/inputs"
 	"github.com/taskcluster/generic-worker/internal/queue/local"
@@ -204,7 +205,7 @@ func (d *deployment) uploadObject(t *testing.T, claim queue.Claim, name, content
 		t.Fatal(err)
 	}
 	as := func() queue.Credentials {
-		return queue.Credentials{ClientID: c.ClientID, AccessToken: queue.Secret(c.AccessToken), Certificate: queue.Secret(c.Certificate)}
+		return queue.Credentials{ClientID: c.ClientID, AccessToken: mask.Secret(c.AccessToken), Certificate: mask.Secret(c.Certificate)}
 	}
 	body, err := json.Marshal(map[string]any{
 		"projectId": made["projectId"], "uploadId": made["uploadId"], "expires": made["expires"],

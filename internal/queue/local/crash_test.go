@@ -20,6 +20,7 @@ import (
 	"github.com/taskcluster/slugid-go/slugid"
 	tcclient "github.com/taskcluster/taskcluster/v44/clients/client-go"
 
+	"github.com/taskcluster/generic-worker/internal/mask"
 	"github.com/taskcluster/generic-worker/internal/queue"
 	"github.com/taskcluster/generic-worker/internal/queue/local"
 )
@@ -134,7 +135,7 @@ func credentialsIn(t *testing.T, dir string) func() queue.Credentials {
 		t.Fatal(err)
 	}
 	return func() queue.Credentials {
-		return queue.Credentials{ClientID: c.ClientID, AccessToken: queue.Secret(c.AccessToken)}
+		return queue.Credentials{ClientID: c.ClientID, AccessToken: mask.Secret(c.AccessToken)}
 	}
 }
 

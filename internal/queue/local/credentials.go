@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/taskcluster/generic-worker/internal/mask"
 	"github.com/taskcluster/generic-worker/internal/queue"
 	"github.com/taskcluster/generic-worker/internal/queue/local/hawk"
 )
@@ -47,7 +48,7 @@ func (q *Queue) Credentials() queue.Credentials { return q.permanent(rootID) }
 func (q *Queue) WorkerCredentials() queue.Credentials { return q.permanent(workerID) }
 
 func (q *Queue) permanent(id string) queue.Credentials {
-	return queue.Credentials{ClientID: id, AccessToken: queue.Secret(q.clients[id].AccessToken)}
+	return queue.Credentials{ClientID: id, AccessToken: mask.Secret(q.clients[id].AccessToken)}
 }
 
 // loadClients reads the credentials files of a directory, making those that

@@ -12,6 +12,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/taskcluster/taskcluster/v44/clients/client-go/tcqueue"
 
+	"github.com/taskcluster/generic-worker/internal/mask"
 	"github.com/taskcluster/generic-worker/internal/queue"
 	"github.com/taskcluster/generic-worker/internal/queue/local/disk"
 	"github.com/taskcluster/generic-worker/internal/queue/local/ledger"
@@ -179,8 +180,8 @@ func (q *Queue) fill(claim *queue.Claim, c ledger.Claimed) error {
 	}
 	claim.Credentials = queue.Credentials{
 		ClientID:    answer.Credentials.ClientID,
-		AccessToken: queue.Secret(answer.Credentials.AccessToken),
-		Certificate: queue.Secret(answer.Credentials.Certificate),
+		AccessToken: mask.Secret(answer.Credentials.AccessToken),
+		Certificate: mask.Secret(answer.Credentials.Certificate),
 	}
 	claim.Received = time.Now()
 	claim.TakenUntil = time.Time(c.TakenUntil)

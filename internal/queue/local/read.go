@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/taskcluster/generic-worker/internal/mask"
 	"github.com/taskcluster/generic-worker/internal/queue"
 )
 
@@ -20,5 +21,5 @@ func ReadCredentials(dir string) (queue.Credentials, error) {
 	if err != nil {
 		return queue.Credentials{}, err
 	}
-	return queue.Credentials{ClientID: rootID, AccessToken: queue.Secret(token)}, nil
+	return queue.Credentials{ClientID: rootID, AccessToken: mask.Secret(token)}, nil
 }

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/taskcluster/generic-worker/internal/mask"
 	"github.com/taskcluster/generic-worker/internal/queue"
 )
 
@@ -139,7 +140,7 @@ func (j *Journal) Unfinished() []queue.Claim {
 // claim is what a run is reported with.
 func (e entry) claim() queue.Claim {
 	return queue.Claim{TaskID: e.TaskID, RunID: e.RunID, TakenUntil: e.TakenUntil, Credentials: queue.Credentials{
-		ClientID: e.ClientID, AccessToken: queue.Secret(e.AccessToken), Certificate: queue.Secret(e.Certificate),
+		ClientID: e.ClientID, AccessToken: mask.Secret(e.AccessToken), Certificate: mask.Secret(e.Certificate),
 	}}
 }
 
