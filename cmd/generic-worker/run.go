@@ -88,7 +88,7 @@ func runWorker(ctx context.Context, cfg *config.Config, file string, log *slog.L
 		return err
 	}
 	defer told.end()
-	place.Worker.Observer = told
+	place.Worker.Observer = worker.Observer{Asked: told.Asked, Started: told.Started, Ended: told.Ended}
 	log.Info("claiming tasks", "rootURL", place.RootURL, "taskQueueId", cfg.Worker.Identity.TaskQueueID, "capacity", cfg.Worker.Capacity)
 	defer time.AfterFunc(breath, settleIn).Stop()
 	told.Ready()

@@ -137,7 +137,7 @@ func (r *localRun) execute(ctx, drain context.Context, place *site.Site, definit
 	drain, done := context.WithCancel(drain)
 	defer done()
 	var last task.Summary
-	place.Worker.Resolved = func(s task.Summary) {
+	place.Worker.Observer.Ended = func(s task.Summary) {
 		last = s
 		status, err := place.People.Status(context.WithoutCancel(ctx), taskID)
 		if err != nil || (status.State != "pending" && status.State != "running") {

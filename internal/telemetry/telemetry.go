@@ -35,7 +35,7 @@ type Worker struct {
 }
 
 // Telemetry tells what a worker does. Its methods are called concurrently and
-// return at once. It is a worker.Observer.
+// return at once. Three of them are what a worker.Observer has.
 type Telemetry struct {
 	events  *events
 	metrics *metrics

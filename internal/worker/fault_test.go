@@ -65,7 +65,7 @@ func TestQ11Partition(t *testing.T) {
 		t.Parallel()
 		s := newSite(t, queuetest.FakeOptions{Lease: 3 * time.Second})
 		ended := make(chan task.Summary, 8)
-		s.worker.Resolved = func(summary task.Summary) { ended <- summary }
+		s.worker.Observer.Ended = func(summary task.Summary) { ended <- summary }
 		s.start()
 		dir := t.TempDir()
 		id := s.fake.AddTask(shell("touch "+dir+"/started; sleep 600"), with("retries", 0))
@@ -142,7 +142,7 @@ func TestP4TimeLimit(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, queuetest.FakeOptions{}, func(w *worker.Worker) { w.Config.Capacity = 4 })
 	ended := make(chan task.Summary, 8)
-	s.worker.Resolved = func(summary task.Summary) { ended <- summary }
+	s.worker.Observer.Ended = func(summary task.Summary) { ended <- summary }
 	s.start()
 	for range 4 {
 		s.fake.AddTask(shell("trap '' TERM; sleep 30 & while :; do sleep 1; done", with("maxRunTime", 1)))
@@ -203,7 +203,8 @@ func TestL9PanicsBesideTheStages(t *testing.T) {
 	}{
 		"reclaiming": {func(w *worker.Worker) { w.Queue = panicky{w.Queue} }, "sleep 600", "exception/internal-error"},
 		"opening":    {func(w *worker.Worker) { w.Runs.Operator = nil }, "true", "exception/internal-error"},
-		"telling":    {func(w *worker.Worker) { w.Resolved = func(task.Summary) { panic("boom") } }, "true", "completed"},
+		"starting":   {func(w *worker.Worker) { w.Observer.Started = func(task.Start) { panic("boom") } }, "true", "completed"},
+		"telling":    {func(w *worker.Worker) { w.Observer.Ended = func(task.Summary) { panic("boom") } }, "true", "completed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -47,10 +47,9 @@ func (w *Worker) runRecorded(ctx context.Context, claim queue.Claim) task.Resolu
 		w.Log.Error("the queue handed out a run that is running here already; it is left alone", "taskId", claim.TaskID, "runId", claim.RunID)
 		return task.Canceled
 	}
-	if w.Observer != nil {
-		w.Observer.Started(task.Start{
-			TaskID: claim.TaskID, RunID: claim.RunID, Created: time.Time(claim.Definition.Created), Claimed: claim.Received,
-		})
+	if started := w.Observer.Started; started != nil {
+		start := task.Start{TaskID: claim.TaskID, RunID: claim.RunID, Created: time.Time(claim.Definition.Created), Claimed: claim.Received}
+		w.contain(claim, func() { started(start) })
 	}
 	summary := task.Summary{TaskID: claim.TaskID, RunID: claim.RunID, Claimed: claim.Received, Resolution: task.InternalError}
 	if w.contain(claim, func() { summary = w.runTask(ctx, claim) }) {
@@ -59,11 +58,8 @@ func (w *Worker) runRecorded(ctx context.Context, claim queue.Claim) task.Resolu
 	if err := w.journal.Leave(claim); err != nil {
 		w.Log.Error("cannot note that a run is over", "taskId", claim.TaskID, "runId", claim.RunID, "error", err)
 	}
-	if w.Observer != nil {
-		w.Observer.Ended(summary)
-	}
-	if w.Resolved != nil {
-		w.contain(claim, func() { w.Resolved(summary) })
+	if ended := w.Observer.Ended; ended != nil {
+		w.contain(claim, func() { ended(summary) })
 	}
 	return summary.Resolution
 }

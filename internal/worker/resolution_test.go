@@ -178,7 +178,7 @@ func TestCanceledRunsAreNotReported(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, queuetest.FakeOptions{Lease: 3 * time.Second})
 			ended := make(chan task.Summary, 8)
-			s.worker.Resolved = func(summary task.Summary) { ended <- summary }
+			s.worker.Observer.Ended = func(summary task.Summary) { ended <- summary }
 			s.start()
 			marker := t.TempDir() + "/started"
 			id := s.fake.AddTask(shell("touch "+marker+"; sleep 600"), with("retries", 0))
@@ -301,7 +301,7 @@ func TestResolvedBeforeReport(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, queuetest.FakeOptions{})
 	ended := make(chan task.Summary, 8)
-	s.worker.Resolved = func(summary task.Summary) { ended <- summary }
+	s.worker.Observer.Ended = func(summary task.Summary) { ended <- summary }
 	s.fake.Inject(queuetest.Fault{Endpoint: "reportCompleted", Kind: queuetest.FaultStatus, Status: 409})
 	s.start()
 	s.fake.AddTask(shell("true"))

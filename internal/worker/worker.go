@@ -41,16 +41,18 @@ type Engine interface {
 	Open(ctx context.Context, name string) (*platform.Session, error)
 }
 
-// Observer hears what a worker does. Its methods are called concurrently and
-// return at once.
-type Observer interface {
+// Observer hears what a worker does. A nil function is skipped; the others are
+// called concurrently.
+type Observer struct {
 	// Asked is called after each claim with the number of runs it got, or why
-	// it got none.
-	Asked(got int, err error)
-	// Started is called once for each run of Ended, before its first stage.
-	Started(start task.Start)
-	// Ended is called once for each run after its report.
-	Ended(summary task.Summary)
+	// it got none. It returns at once.
+	Asked func(got int, err error)
+	// Started is called once for each run of Ended, before its first stage,
+	// from the goroutine of that run.
+	Started func(task.Start)
+	// Ended is called once for each run after its report, from the goroutine of
+	// that run.
+	Ended func(task.Summary)
 }
 
 // Worker claims runs and takes each to its resolution. All fields are set
@@ -62,13 +64,10 @@ type Worker struct {
 	Features []features.Feature // in the order of their stages
 	Runs     task.Opener
 	Log      *slog.Logger
-	Observer Observer // nil for none
+	Observer Observer
 	// Room, if set, is called before each claim and makes room on the disks. An error, which
 	// says what is short, means that nothing is claimed now.
 	Room func(context.Context) error
-	// Resolved, if set, is called once for each run after its report, from the
-	// goroutine of that run.
-	Resolved func(task.Summary)
 
 	journal *journal.Journal
 }
@@ -152,8 +151,8 @@ func (s *shift) claimLoop(ctx, drain context.Context) (Stop, error) {
 		if err != nil {
 			s.worker.Log.Warn("cannot claim a task; trying again", "error", err)
 		}
-		if o := s.worker.Observer; o != nil {
-			o.Asked(len(claims), err)
+		if tell := s.worker.Observer.Asked; tell != nil {
+			tell(len(claims), err)
 		}
 		for _, claim := range claims {
 			s.start(ctx, drain, claim)
