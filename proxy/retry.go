@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"net/http/httptrace"
 	"sync/atomic"
@@ -37,7 +36,7 @@ func (r *retrier) RoundTrip(request *http.Request) (*http.Response, error) {
 		if n == attempts || !r.again(request, answer, connected, err) {
 			return answer, err
 		}
-		wait := pause/2 + rand.N(pause+1)
+		wait := backoff.Jitter(pause)
 		if answer != nil {
 			wait = max(wait, backoff.RetryAfter(answer.Header, time.Now()))
 		}

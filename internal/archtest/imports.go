@@ -72,7 +72,7 @@ var table = []row{
 	{folder: "schemas"},
 
 	{folder: "internal/artifact/*", may: []string{"internal/artifact"}},
-	{folder: "internal/artifact", may: []string{"internal/mask", "internal/queue"}},
+	{folder: "internal/artifact", may: []string{"internal/backoff", "internal/mask", "internal/queue"}},
 	{folder: "internal/queue/local", may: []string{"internal/mask", "internal/queue", "internal/queue/local/*"}},
 	{
 		folder: "internal/queue/local/services",

@@ -9,12 +9,12 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
 	tcclient "github.com/taskcluster/taskcluster/v44/clients/client-go"
 
+	"github.com/taskcluster/generic-worker/internal/backoff"
 	"github.com/taskcluster/generic-worker/internal/mask"
 )
 
@@ -188,8 +188,7 @@ func (p *Publisher) objectOnce(ctx context.Context, to location, req *http.Reque
 		if json.Unmarshal(said, &text) == nil {
 			failure.Code, failure.Message = clip(text.Code, 64), clip(text.Message, 256)
 		}
-		seconds, _ := strconv.Atoi(resp.Header.Get("Retry-After"))
-		return time.Duration(max(seconds, 0)) * time.Second, failure
+		return backoff.RetryAfter(resp.Header, time.Now()), failure
 	}
 	if answer == nil {
 		return 0, nil

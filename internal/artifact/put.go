@@ -5,12 +5,12 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
+
+	"github.com/taskcluster/generic-worker/internal/backoff"
 )
 
 const (
@@ -98,15 +98,7 @@ func (p *Publisher) pause(ctx context.Context, attempt int, asked time.Duration)
 	for range attempt - 1 {
 		d = min(5*d, maxPause)
 	}
-	d = d/2 + rand.N(d)
-	timer := time.NewTimer(max(d, min(asked, maxPause)))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	return backoff.Sleep(ctx, max(backoff.Jitter(d), min(asked, maxPause)))
 }
 
 // attempt sends the body once. It returns when the transport reads it no more.
@@ -178,8 +170,7 @@ func (s *sender) judge(name string, resp *http.Response) (time.Duration, error) 
 	}
 	failure := &StorageError{Name: name, Status: resp.StatusCode}
 	failure.Code, failure.Message = explain(excerpt)
-	seconds, _ := strconv.Atoi(resp.Header.Get("Retry-After"))
-	return time.Duration(max(seconds, 0)) * time.Second, failure
+	return backoff.RetryAfter(resp.Header, time.Now()), failure
 }
 
 // explain returns the two parts of a storage service's answer that say what is

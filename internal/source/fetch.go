@@ -169,9 +169,9 @@ func (f *fetcher) answer(ctx context.Context, resp *http.Response, r request) ([
 		}
 		return nil, fmt.Errorf("%s %w%s", r.address, chain.ErrNotFound, hint)
 	case code == http.StatusTooManyRequests || code == http.StatusForbidden && isLimited(resp.Header):
-		return nil, &passing{err: fmt.Errorf("too many requests (status %d); a token allows more", code), after: waitFor(resp.Header, time.Now())}
+		return nil, &passing{err: fmt.Errorf("too many requests (status %d); a token allows more", code), after: waitFor(resp.Header)}
 	case code >= 500:
-		return nil, &passing{err: fmt.Errorf("the server answers with status %d", code), after: waitFor(resp.Header, time.Now())}
+		return nil, &passing{err: fmt.Errorf("the server answers with status %d", code), after: waitFor(resp.Header)}
 	default:
 		return nil, fmt.Errorf("cannot get %s: the server answers with status %d", r.address, code)
 	}
@@ -193,23 +193,13 @@ func isLimited(h http.Header) bool {
 	return h.Get("Retry-After") != "" || h.Get("X-Ratelimit-Remaining") == "0"
 }
 
-// waitFor returns how long a server asks to wait: by Retry-After, in seconds or
-// until a date, or until a limit of GitHub begins anew.
-func waitFor(h http.Header, now time.Time) time.Duration {
-	if date, err := http.ParseTime(h.Get("Date")); err == nil {
-		now = date // by the server's own clock
-	}
-	after := h.Get("Retry-After")
-	if seconds, err := strconv.ParseInt(after, 10, 32); err == nil {
-		return max(0, time.Duration(seconds)*time.Second)
-	}
-	if at, err := http.ParseTime(after); err == nil {
-		return max(0, at.Sub(now))
-	}
-	if h.Get("X-Ratelimit-Remaining") == "0" {
+// waitFor returns how long a server asks to wait: by Retry-After, or else until a
+// limit of GitHub begins anew.
+func waitFor(h http.Header) time.Duration {
+	if h.Get("Retry-After") == "" && h.Get("X-Ratelimit-Remaining") == "0" {
 		if at, err := strconv.ParseInt(h.Get("X-Ratelimit-Reset"), 10, 64); err == nil {
-			return max(0, time.Unix(at, 0).Sub(now))
+			h.Set("Retry-After", time.Unix(at, 0).UTC().Format(http.TimeFormat))
 		}
 	}
-	return 0
+	return backoff.RetryAfter(h, time.Now())
 }
