@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/taskcluster/generic-worker/internal/tooltest"
 )
 
 // minimal has what every certificate has and nothing else.
@@ -191,10 +193,7 @@ func TestC12Documents(t *testing.T) {
 // what Encode writes and writes it the same way.
 func TestPythonWritesTheSame(t *testing.T) {
 	t.Parallel()
-	python, err := exec.LookPath("python3")
-	if err != nil {
-		t.Skip("python3 is not installed")
-	}
+	tooltest.Need(t, "python3")
 	c := sample()
 	c.Task = json.RawMessage(strings.NewReplacer("1.50", "1.5", "1E+2", "100", `"n":null`, `"n":null,"é":1,"😀":2,"\uffff":3,"~":4`).Replace(definition))
 	text := encode(t, c)
@@ -203,7 +202,7 @@ func TestPythonWritesTheSame(t *testing.T) {
 		t.Fatal(err)
 	}
 	const program = "import json, sys; sys.stdout.write(json.dumps(json.load(open(sys.argv[1])), indent=2, sort_keys=True))"
-	out, err := exec.CommandContext(t.Context(), python, "-c", program, path).Output()
+	out, err := exec.CommandContext(t.Context(), "python3", "-c", program, path).Output()
 	if err != nil {
 		t.Fatal(err)
 	}

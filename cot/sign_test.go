@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/taskcluster/generic-worker/internal/tooltest"
 )
 
 var build = Build{
@@ -170,14 +172,11 @@ func TestPoolOfAnOldTask(t *testing.T) {
 // TestOtherPrograms lets openssl and gpg verify.
 func TestOtherPrograms(t *testing.T) {
 	t.Parallel()
+	tooltest.Need(t, "openssl", "gpg")
 	dir := t.TempDir()
 	run := func(name string, args ...string) {
 		t.Helper()
-		program, err := exec.LookPath(name)
-		if err != nil {
-			t.Skipf("%s is not installed", name)
-		}
-		c := exec.CommandContext(t.Context(), program, args...)
+		c := exec.CommandContext(t.Context(), name, args...)
 		c.Dir, c.Env = dir, append(os.Environ(), "GNUPGHOME="+dir)
 		if out, err := c.CombinedOutput(); err != nil {
 			t.Errorf("%s %v: %v\n%s", name, args, err, out)

@@ -15,6 +15,7 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 
 	"github.com/taskcluster/generic-worker/gpg"
+	"github.com/taskcluster/generic-worker/internal/tooltest"
 )
 
 const certificate = "{\n  \"a\": \"b\",\n  \"c\": [\n    1\n  ]\n}"
@@ -30,14 +31,14 @@ func TestGnuPGVerifiesClearSigned(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			out, report, status := g.try(file, "--decrypt")
+			out, report, status := g.Try(file, "--decrypt")
 			if status != 0 || !strings.Contains(report, "GOODSIG") || !strings.Contains(report, "VALIDSIG "+k.Fingerprint()) {
 				t.Errorf("%.50q: exit status %d\n%s", text, status, report)
 			}
 			if got := strings.TrimSuffix(string(out), "\n"); got != text {
 				t.Errorf("gpg reads %.50q, want %.50q", got, text)
 			}
-			if _, report, status := g.try(nil, "--verify", g.file("signed.asc", file)); status != 0 || strings.Contains(report, "BADARMOR") {
+			if _, report, status := g.Try(nil, "--verify", g.file("signed.asc", file)); status != 0 || strings.Contains(report, "BADARMOR") {
 				t.Errorf("%.50q: gpg --verify: exit status %d\n%s", text, status, report)
 			}
 		}
@@ -54,7 +55,7 @@ func TestOpensClearSignedOfGnuPG(t *testing.T) {
 		ring := gpg.NewKeyring(public(t, k))
 		for _, hash := range []string{"SHA224", "SHA256", "SHA384", "SHA512"} {
 			for _, text := range []string{"one\n", certificate + "\n", "-----BEGIN\n- x\n\nFrom me\n", "\n\n"} {
-				file := g.run([]byte(text), "--clear-sign", "--digest-algo", hash, "-u", k.Fingerprint())
+				file := g.Run([]byte(text), "--clear-sign", "--digest-algo", hash, "-u", k.Fingerprint())
 				for what, file := range map[string][]byte{"LF": file, "CR LF": bytes.ReplaceAll(file, []byte("\n"), []byte("\r\n"))} {
 					got, signer, err := ring.OpenClearSigned(file, time.Now())
 					if err != nil || string(got)+"\n" != text || signer.Fingerprint() != k.Fingerprint() {
@@ -64,7 +65,7 @@ func TestOpensClearSignedOfGnuPG(t *testing.T) {
 			}
 		}
 		for _, hash := range []string{"SHA1", "RIPEMD160", "MD5"} {
-			file := g.run([]byte("x\n"), "--clear-sign", "--digest-algo", hash, "--allow-weak-digest-algos", "-u", k.Fingerprint())
+			file := g.Run([]byte("x\n"), "--clear-sign", "--digest-algo", hash, "--allow-weak-digest-algos", "-u", k.Fingerprint())
 			if got, _, err := ring.OpenClearSigned(file, time.Now()); !errors.Is(err, gpg.ErrBadSignature) || got != nil {
 				t.Errorf("%s %s: %q, %v", name, hash, got, err)
 			}
@@ -383,7 +384,7 @@ func TestC8(t *testing.T) {
 // TestGitTags verifies tags that git signs with gpg, and has git verify ours.
 func TestGitTags(t *testing.T) {
 	t.Parallel()
-	lookFor(t, "git")
+	tooltest.Need(t, "git")
 	g := newGnuPG(t)
 	k := testKey(t, "rsa2048")
 	g.have(k)
@@ -392,7 +393,7 @@ func TestGitTags(t *testing.T) {
 		t.Helper()
 		cmd := exec.CommandContext(t.Context(), "git", args...)
 		cmd.Dir, cmd.Stdin = dir, bytes.NewReader(input)
-		cmd.Env = append(g.env(), "GIT_CONFIG_NOSYSTEM=1",
+		cmd.Env = append(g.Env(), "GIT_CONFIG_NOSYSTEM=1",
 			"GIT_AUTHOR_NAME=x", "GIT_AUTHOR_EMAIL=x@example.com", "GIT_COMMITTER_NAME=x", "GIT_COMMITTER_EMAIL=x@example.com")
 		var stderr bytes.Buffer
 		cmd.Stderr = &stderr
@@ -446,7 +447,7 @@ func TestDetached(t *testing.T) {
 		g.have(k)
 		ring := gpg.NewKeyring(public(t, k))
 		for _, args := range []string{"--detach-sign", "--detach-sign --armor", "--detach-sign --textmode"} {
-			signature := g.run(data, append(strings.Fields(args), "-u", k.Fingerprint())...)
+			signature := g.Run(data, append(strings.Fields(args), "-u", k.Fingerprint())...)
 			signer, err := ring.VerifyDetached(data, signature, time.Now())
 			if err != nil || signer.Fingerprint() != k.Fingerprint() {
 				t.Errorf("%s %s: %v, %v", name, args, signer, err)
@@ -457,7 +458,7 @@ func TestDetached(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, report, status := g.try(nil, "--verify", g.file("signature", signature), g.file("data", []byte(data))); status != 0 {
+			if _, report, status := g.Try(nil, "--verify", g.file("signature", signature), g.file("data", []byte(data))); status != 0 {
 				t.Errorf("%s: gpg --verify: exit status %d\n%s", name, status, report)
 			}
 		}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/taskcluster/generic-worker/gpg"
+	"github.com/taskcluster/generic-worker/internal/tooltest"
 )
 
 // corpus is the public data of 2017 that GW_CORPUS leads to: a
@@ -28,7 +29,7 @@ func newCorpus(t testing.TB) corpus {
 	if root == "" {
 		t.Skip("GW_CORPUS does not name a folder with data of a production deployment")
 	}
-	lookFor(t, "git")
+	tooltest.Need(t, "git")
 	c := corpus{t: t, dir: filepath.Join(root, "cot"), repo: filepath.Join(t.TempDir(), "keys")}
 	clone := exec.CommandContext(t.Context(), "git", "clone", "-q", "--no-checkout", filepath.Join(c.dir, "cot-gpg-keys.bundle"), c.repo)
 	if text, err := clone.CombinedOutput(); err != nil {

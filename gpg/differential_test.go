@@ -36,8 +36,8 @@ func newWorld(t *testing.T, lifetime time.Duration) *world {
 // at runs gpg on a day.
 func (w *world) at(n float64, args ...string) {
 	w.t.Helper()
-	w.now = day(n)
-	w.run(nil, args...)
+	w.Now = day(n)
+	w.Run(nil, args...)
 }
 
 // certify has one key certify another.
@@ -49,9 +49,9 @@ func (w *world) certify(n float64, by, of string, more ...string) {
 // edit answers gpg's questions about a key.
 func (w *world) edit(n float64, key string, answers ...string) {
 	w.t.Helper()
-	w.now = day(n)
+	w.Now = day(n)
 	input := strings.Join(append(answers, "save", ""), "\n")
-	out, report, status := w.try([]byte(input), "--command-fd", "0", "--no-batch", "--edit-key", key)
+	out, report, status := w.Try([]byte(input), "--command-fd", "0", "--no-batch", "--edit-key", key)
 	if status != 0 {
 		w.t.Fatalf("gpg --edit-key: exit status %d\n%s\n%s", status, out, report)
 	}
@@ -74,12 +74,8 @@ func (w *world) lose(n float64, key, name string) {
 // subkey adds a subkey for signing, and has it sign the file.
 func (w *world) subkey(n float64, expires string) {
 	w.t.Helper()
-	w.now = day(n)
-	_, report, status := w.try(nil, "--quick-add-key", w.host, "ed25519", "sign", expires)
-	if status != 0 {
-		w.t.Fatal(report)
-	}
-	w.signer = created(w.t, report) + "!"
+	w.Now = day(n)
+	w.signer = w.Make("--quick-add-key", w.host, "ed25519", "sign", expires) + "!"
 }
 
 // scenarios are worlds in which a file was signed on day 2, and is judged on
@@ -172,14 +168,14 @@ func TestVerdictOfGnuPG(t *testing.T) {
 			if row.before != nil {
 				row.before(w)
 			}
-			w.now = day(2)
-			file := w.run([]byte("text\n"), "--clear-sign", "-u", w.signer)
+			w.Now = day(2)
+			file := w.Run([]byte("text\n"), "--clear-sign", "-u", w.signer)
 			if row.after != nil {
 				row.after(w)
 			}
-			w.now = time.Time{}
+			w.Now = time.Time{}
 			j := judge{
-				trusted: w.run(nil, "--export", w.trusted), host: w.run(nil, "--export", w.host),
+				trusted: w.Run(nil, "--export", w.trusted), host: w.Run(nil, "--export", w.host),
 				file: file, at: day(row.judged),
 			}
 			if ours, theirs := j.signed(t), j.signedByGnuPG(t); ours != row.certifies || theirs != row.certifies {
@@ -235,19 +231,19 @@ func (j judge) own(t *testing.T) *gnupg {
 	g := newGnuPG(t)
 	k := newKey(t, func(s *gpg.Spec) { s.Name, s.Now = "own", start })
 	g.have(k)
-	g.now = j.at
-	g.run([]byte(k.Fingerprint()+":6:\n"), "--import-ownertrust")
+	g.Now = j.at
+	g.Run([]byte(k.Fingerprint()+":6:\n"), "--import-ownertrust")
 	return g
 }
 
 func (j judge) signedByGnuPG(t *testing.T) bool {
 	t.Helper()
 	g := j.own(t)
-	g.run(j.trusted, "--import")
+	g.Run(j.trusted, "--import")
 	trusted := one(t, read(t, j.trusted)).Fingerprint()
-	g.try(nil, "--quick-lsign-key", trusted) // refused for a key that is not valid
-	g.run([]byte(trusted+":5:\n"), "--import-ownertrust")
-	g.run(j.host, "--import")
+	g.Try(nil, "--quick-lsign-key", trusted) // refused for a key that is not valid
+	g.Run([]byte(trusted+":5:\n"), "--import-ownertrust")
+	g.Run(j.host, "--import")
 	return g.accepts(j.file)
 }
 
@@ -255,8 +251,8 @@ func (j judge) flatByGnuPG(t *testing.T) bool {
 	t.Helper()
 	g := j.own(t)
 	for _, key := range [][]byte{j.trusted, j.host} {
-		g.run(key, "--import")
-		g.try(nil, "--quick-lsign-key", one(t, read(t, key)).Fingerprint())
+		g.Run(key, "--import")
+		g.Try(nil, "--quick-lsign-key", one(t, read(t, key)).Fingerprint())
 	}
 	return g.accepts(j.file)
 }
@@ -264,8 +260,8 @@ func (j judge) flatByGnuPG(t *testing.T) bool {
 // accepts wants a good signature by a key whose validity is at least full.
 func (g *gnupg) accepts(file []byte) bool {
 	g.t.Helper()
-	g.run(nil, "--check-trustdb")
-	_, report, _ := g.try(file, "--verify")
+	g.Run(nil, "--check-trustdb")
+	_, report, _ := g.Try(file, "--verify")
 	g.t.Log(report)
 	return strings.Contains(report, "] GOODSIG") && (strings.Contains(report, "] TRUST_FULLY") || strings.Contains(report, "] TRUST_ULTIMATE"))
 }

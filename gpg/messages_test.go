@@ -77,7 +77,7 @@ func TestMessagesOfGnuPG(t *testing.T) {
 				text = secretText
 			}
 			args := strings.NewReplacer("KEY", k.Fingerprint(), "OTHER", other.Fingerprint()).Replace(row.args)
-			message := g.run([]byte(text), append([]string{"--trust-model", "always"}, strings.Fields(args)...)...)
+			message := g.Run([]byte(text), append([]string{"--trust-model", "always"}, strings.Fields(args)...)...)
 			if *update {
 				if err := os.WriteFile(vectorPath(name, row.name), message, 0o644); err != nil {
 					t.Fatal(err)
@@ -144,7 +144,7 @@ func TestGnuPGDecrypts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := g.run(message, "--decrypt"); string(got) != text {
+			if got := g.Run(message, "--decrypt"); string(got) != text {
 				t.Errorf("%v: gpg reads %d bytes, want %d", k, len(got), len(text))
 			}
 		}

@@ -4,38 +4,23 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"testing"
 
 	"github.com/taskcluster/generic-worker/gpg"
+	"github.com/taskcluster/generic-worker/internal/tooltest"
 )
 
 // TestJavaScript exchanges messages and keys with OpenPGP.js from npm, which
 // is what makes encrypted variables in browsers and in older tools.
 func TestJavaScript(t *testing.T) {
 	t.Parallel()
-	node, npm := lookFor(t, "node"), lookFor(t, "npm")
-	dir := t.TempDir()
-	for _, name := range []string{"package.json", "package-lock.json", "story.js"} {
-		text, err := os.ReadFile(filepath.Join("testdata", "npm", name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	install := exec.CommandContext(t.Context(), npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--fetch-retries=1", "--fetch-timeout=60000")
-	install.Dir = dir
-	if text, err := install.CombinedOutput(); err != nil {
-		t.Skipf("the package openpgp cannot be installed here: %v\n%s", err, text)
-	}
+	dir := tooltest.NPM(t, "testdata/npm/package.json", "testdata/npm/package-lock.json", "testdata/npm/story.js")
 	keys := map[string]*gpg.Key{"made here": newKey(t, nil)}
 	for _, name := range keyNames {
 		keys[name] = testKey(t, name)
 	}
 	for name, k := range keys {
-		result := story(t, node, dir, k)
+		result := story(t, dir, k)
 		if result.Read != secretText {
 			t.Errorf("%s: OpenPGP.js reads %q", name, result.Read)
 		}
@@ -60,7 +45,7 @@ type storyResult struct {
 	Read string
 }
 
-func story(t *testing.T, node, dir string, k *gpg.Key) storyResult {
+func story(t *testing.T, dir string, k *gpg.Key) storyResult {
 	t.Helper()
 	publicKey, err := k.ArmorPublic()
 	if err != nil {
@@ -78,7 +63,7 @@ func story(t *testing.T, node, dir string, k *gpg.Key) storyResult {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run := exec.CommandContext(t.Context(), node, "story.js")
+	run := exec.CommandContext(t.Context(), "node", "story.js")
 	run.Dir, run.Env = dir, append(os.Environ(), "STORY="+string(input))
 	run.Stderr = os.Stderr
 	output, err := run.Output()

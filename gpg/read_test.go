@@ -117,7 +117,7 @@ func TestReadsGnuPG(t *testing.T) {
 	}
 	slices.Sort(want)
 	for _, args := range []string{"--export", "--export --armor", "--export-secret-keys", "--export-secret-keys --armor"} {
-		r := read(t, g.run(nil, strings.Fields(args)...))
+		r := read(t, g.Run(nil, strings.Fields(args)...))
 		got := fingerprints(r)
 		slices.Sort(got)
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -130,8 +130,8 @@ func TestReadsGnuPG(t *testing.T) {
 		}
 	}
 	// The old form of a file of keys, which has packets of its own.
-	ring := filepath.Join(g.home, "old.gpg")
-	g.run(g.run(nil, "--export"), "--no-default-keyring", "--keyring", "gnupg-ring:"+ring, "--import")
+	ring := filepath.Join(g.Home, "old.gpg")
+	g.Run(g.Run(nil, "--export"), "--no-default-keyring", "--keyring", "gnupg-ring:"+ring, "--import")
 	old, err := os.ReadFile(ring)
 	if err != nil {
 		t.Fatal(err)
@@ -151,7 +151,7 @@ func checkKey(t *testing.T, g *gnupg, k *gpg.Key, secret bool) {
 		t.Fatal(err)
 	}
 	fresh := newGnuPG(t)
-	fresh.run(text, "--import")
+	fresh.Run(text, "--import")
 	if got, want := fresh.listed(k), g.listed(k); got != want {
 		t.Errorf("gpg shows\n%s\nwant\n%s", got, want)
 	}
@@ -159,7 +159,7 @@ func checkKey(t *testing.T, g *gnupg, k *gpg.Key, secret bool) {
 		return
 	}
 	fresh.have(k)
-	file := fresh.run([]byte("x\n"), "--clear-sign", "-u", k.Fingerprint())
+	file := fresh.Run([]byte("x\n"), "--clear-sign", "-u", k.Fingerprint())
 	if _, _, err := gpg.NewKeyring(k).OpenClearSigned(file, time.Now()); err != nil {
 		t.Errorf("%v: %v", k, err)
 	}
@@ -167,14 +167,14 @@ func checkKey(t *testing.T, g *gnupg, k *gpg.Key, secret bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fresh.run(file, "--verify")
+	fresh.Run(file, "--verify")
 }
 
 // listed is what gpg says about a key, except for what it computes.
 func (g *gnupg) listed(k *gpg.Key) string {
 	g.t.Helper()
 	var lines []string
-	for line := range strings.Lines(string(g.run(nil, "--with-colons", "--check-sigs", k.Fingerprint()))) {
+	for line := range strings.Lines(string(g.Run(nil, "--with-colons", "--check-sigs", k.Fingerprint()))) {
 		fields := strings.Split(strings.TrimSpace(line), ":")
 		if fields[0] == "tru" {
 			continue
@@ -195,21 +195,21 @@ func TestGnuPGTakesGenerated(t *testing.T) {
 			g := newGnuPG(t)
 			k := newKey(t, func(s *gpg.Spec) { s.Algorithm, s.Encryption, s.Lifetime = algorithm, encryption, 30*24*time.Hour })
 			g.have(k)
-			listed := string(g.run(nil, "--with-colons", "--list-secret-keys"))
+			listed := string(g.Run(nil, "--with-colons", "--list-secret-keys"))
 			if got := strings.Count(listed, "\nssb:"); got != map[bool]int{true: 1}[encryption] {
 				t.Errorf("%s: %d subkeys\n%s", algorithm, got, listed)
 			}
 			if got := g.exported(k.Fingerprint()); !got.Expires().Equal(k.Expires()) || got.Identities()[0] != k.Identities()[0] {
 				t.Errorf("%s: gpg exports %v, which expires %v", algorithm, got, got.Expires())
 			}
-			file := g.run([]byte("x\n"), "--clear-sign", "-u", k.Fingerprint())
+			file := g.Run([]byte("x\n"), "--clear-sign", "-u", k.Fingerprint())
 			if _, _, err := gpg.NewKeyring(k).OpenClearSigned(file, time.Now()); err != nil {
 				t.Errorf("%s: %v", algorithm, err)
 			}
 			if !encryption {
 				continue
 			}
-			message := g.run([]byte("x"), "--trust-model", "always", "--encrypt", "-r", k.Fingerprint())
+			message := g.Run([]byte("x"), "--trust-model", "always", "--encrypt", "-r", k.Fingerprint())
 			if plain, err := gpg.NewKeyring(k).Decrypt(message, 9); string(plain) != "x" || err != nil {
 				t.Errorf("%s: %q, %v", algorithm, plain, err)
 			}
@@ -220,17 +220,13 @@ func TestGnuPGTakesGenerated(t *testing.T) {
 func TestLocked(t *testing.T) {
 	t.Parallel()
 	g := newGnuPG(t)
-	_, report, status := g.try(nil, "--passphrase", "secret", "--quick-generate-key", "x <x@example.com>", "future-default", "default", "never")
-	if status != 0 {
-		t.Fatal(report)
-	}
-	fingerprint := created(t, report)
-	key := g.run(nil, "--passphrase", "secret", "--armor", "--export-secret-keys", fingerprint)
+	fingerprint := g.Make("--passphrase", "secret", "--quick-generate-key", "x <x@example.com>", "future-default", "default", "never")
+	key := g.Run(nil, "--passphrase", "secret", "--armor", "--export-secret-keys", fingerprint)
 	r, err := gpg.Read(key)
 	if !errors.Is(err, gpg.ErrLocked) || r != nil || !strings.Contains(err.Error(), "--edit-key "+fingerprint+" passwd") {
 		t.Errorf("%v, %v", r, err)
 	}
-	if _, err := gpg.Read(g.run(nil, "--export", fingerprint)); err != nil {
+	if _, err := gpg.Read(g.Run(nil, "--export", fingerprint)); err != nil {
 		t.Errorf("the public part: %v", err)
 	}
 }
@@ -240,7 +236,7 @@ func TestSubkeysOnly(t *testing.T) {
 	t.Parallel()
 	g := newGnuPG(t)
 	fingerprint := g.newKey("x <x@example.com>", "future-default", "never")
-	k := one(t, read(t, g.run(nil, "--export-secret-subkeys", fingerprint)))
+	k := one(t, read(t, g.Run(nil, "--export-secret-subkeys", fingerprint)))
 	if !k.Secret() {
 		t.Error("there is a private part")
 	}
@@ -278,8 +274,8 @@ func TestMerge(t *testing.T) {
 	w := newWorld(t, 240*time.Hour)
 	exported := func() *gpg.Key {
 		t.Helper()
-		w.now = time.Time{}
-		return one(t, read(t, w.run(nil, "--export", w.host)))
+		w.Now = time.Time{}
+		return one(t, read(t, w.Run(nil, "--export", w.host)))
 	}
 	fresh := exported()
 	certified(w)
@@ -317,7 +313,7 @@ func TestMerge(t *testing.T) {
 			t.Errorf("%s: before it was made: %v", name, k.ValidAt(day(-1)))
 		}
 	}
-	trusted := one(t, read(t, w.run(nil, "--export", w.trusted)))
+	trusted := one(t, read(t, w.Run(nil, "--export", w.trusted)))
 	merged := one(t, gpg.NewKeyring(fresh).Merge(gpg.NewKeyring(known)))
 	if by, err := gpg.NewKeyring(trusted).Certifies(merged, day(5)); err != nil || by.Fingerprint() != w.trusted {
 		t.Errorf("the certification of one copy: %v, %v", by, err)
@@ -332,10 +328,10 @@ func TestMerge(t *testing.T) {
 func TestRevocationInOneOfTwoEqualUserIDs(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 0)
-	before := w.run(nil, "--export", w.host)
+	before := w.Run(nil, "--export", w.host)
 	w.lose(3, w.host, "host")
-	w.now = time.Time{}
-	after := w.run(nil, "--export", w.host)
+	w.Now = time.Time{}
+	after := w.Run(nil, "--export", w.host)
 	i := bytes.Index(before, []byte("host <"))
 	users := before[i-2:]
 	for name, data := range map[string][]byte{"appended": slices.Concat(after, users), "merged": slices.Concat(after, before)} {
@@ -353,15 +349,15 @@ func TestCertify(t *testing.T) {
 	by := newKey(t, func(s *gpg.Spec) { s.Now = start })
 	g.have(by)
 	subject := g.newKey("host <host@example.com>", "future-default", "never")
-	g.run(nil, "--quick-add-uid", subject, "second <second@example.com>")
-	g.run(nil, "--quick-add-uid", subject, "third <third@example.com>")
-	g.run(nil, "--quick-revoke-uid", subject, "third <third@example.com>")
-	certified, err := by.Certify(one(t, read(t, g.run(nil, "--export", subject))), time.Now())
+	g.Run(nil, "--quick-add-uid", subject, "second <second@example.com>")
+	g.Run(nil, "--quick-add-uid", subject, "third <third@example.com>")
+	g.Run(nil, "--quick-revoke-uid", subject, "third <third@example.com>")
+	certified, err := by.Certify(one(t, read(t, g.Run(nil, "--export", subject))), time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
 	g.have(certified)
-	listed := string(g.run(nil, "--with-colons", "--check-sigs", subject))
+	listed := string(g.Run(nil, "--with-colons", "--check-sigs", subject))
 	id := by.Fingerprint()[24:]
 	good := 0
 	for line := range strings.Lines(listed) {

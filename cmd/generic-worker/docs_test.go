@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/taskcluster/generic-worker/cmd/generic-worker/exit"
+	"github.com/taskcluster/generic-worker/internal/tooltest"
 )
 
 const root = "../.."
@@ -182,14 +183,7 @@ const quickExit = "GORACE=atexit_sleep_ms=0"
 //	<!-- kept running -->     for a worker, which is there until the end of the page
 func TestPagesAreRun(t *testing.T) {
 	t.Parallel()
-	for _, tool := range []string{"sh", "curl", "openssl", "gpg"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			if os.Getenv("GW_REQUIRE_TOOLS") != "" {
-				t.Fatalf("%s is required here: install it", tool)
-			}
-			t.Skipf("%s is not installed", tool)
-		}
-	}
+	tooltest.Need(t, "sh", "curl", "openssl", "gpg")
 	pages, err := filepath.Glob(root + "/docs/*.md")
 	if err != nil {
 		t.Fatal(err)

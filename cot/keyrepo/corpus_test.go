@@ -14,6 +14,7 @@ import (
 	"github.com/taskcluster/generic-worker/cot"
 	"github.com/taskcluster/generic-worker/cot/keyrepo"
 	"github.com/taskcluster/generic-worker/gpg"
+	"github.com/taskcluster/generic-worker/internal/tooltest"
 )
 
 // corpus is the public data of 2017 that GW_CORPUS leads to: a
@@ -29,7 +30,7 @@ func newCorpus(t *testing.T) corpus {
 	if root == "" {
 		t.Skip("GW_CORPUS does not name a folder with data of a production deployment")
 	}
-	tools(t, "git")
+	tooltest.Need(t, "git")
 	c := corpus{dir: filepath.Join(root, "cot"), repo: filepath.Join(t.TempDir(), "keys")}
 	git(t, t.TempDir(), "clone", "-q", "--no-checkout", filepath.Join(c.dir, "cot-gpg-keys.bundle"), c.repo)
 	c.signers = signers(t, filepath.Join(c.dir, "tag-signers"))
@@ -150,19 +151,6 @@ func TestCertificateOfTheCorpus(t *testing.T) {
 	}
 	if _, err := keyrepo.Read(t.Context(), keyrepo.Source{Dir: c.repo, Signers: c.signers}); !errors.Is(err, gpg.ErrExpired) && !errors.Is(err, keyrepo.ErrEmpty) {
 		t.Errorf("now: %v", err)
-	}
-}
-
-// tools skips where programs are missing.
-func tools(t testing.TB, names ...string) {
-	t.Helper()
-	for _, name := range names {
-		if _, err := exec.LookPath(name); err != nil {
-			if os.Getenv("GW_REQUIRE_TOOLS") != "" {
-				t.Fatalf("%s is required here: install it", name)
-			}
-			t.Skipf("%s is not there", name)
-		}
 	}
 }
 

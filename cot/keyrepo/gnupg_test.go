@@ -1,10 +1,7 @@
 package keyrepo_test
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -15,94 +12,38 @@ import (
 
 	"github.com/taskcluster/generic-worker/cot/keyrepo"
 	"github.com/taskcluster/generic-worker/gpg"
+	"github.com/taskcluster/generic-worker/internal/tooltest"
 )
 
 // gnupg is the real gpg with a home of its own.
 type gnupg struct {
-	t    testing.TB
-	home string
-	now  time.Time // that gpg is told; zero: the clock
+	*tooltest.GnuPG
+	t testing.TB
 }
 
 func newGnuPG(t testing.TB) *gnupg {
 	t.Helper()
-	tools(t, "gpg", "gpgconf")
-	home, err := os.MkdirTemp("", "gpg") // the agent's socket needs a short path
-	if err != nil {
-		t.Fatal(err)
-	}
-	g := &gnupg{t: t, home: home}
-	t.Cleanup(func() {
-		stop := exec.Command("gpgconf", "--kill", "all")
-		stop.Env = g.env()
-		if text, err := stop.CombinedOutput(); err != nil {
-			t.Logf("cannot stop the agent: %v: %s", err, text)
-		}
-		if err := os.RemoveAll(home); err != nil {
-			t.Log(err)
-		}
-	})
-	return g
-}
-
-func (g *gnupg) env() []string {
-	return append(os.Environ(), "GNUPGHOME="+g.home, "HOME="+g.home, "LC_ALL=C", "TZ=UTC")
-}
-
-func (g *gnupg) try(input []byte, args ...string) (out []byte, report string, status int) {
-	g.t.Helper()
-	all := []string{"--batch", "--no-tty", "--yes", "--status-fd", "2", "--pinentry-mode", "loopback", "--passphrase", ""}
-	if !g.now.IsZero() {
-		all = append(all, "--faked-system-time", fmt.Sprint(g.now.Unix()))
-	}
-	c := exec.CommandContext(g.t.Context(), "gpg", append(all, args...)...)
-	c.Env, c.Stdin = g.env(), bytes.NewReader(input)
-	var stdout, stderr bytes.Buffer
-	c.Stdout, c.Stderr = &stdout, &stderr
-	err := c.Run()
-	if _, exited := errors.AsType[*exec.ExitError](err); err != nil && !exited {
-		g.t.Fatal(err)
-	}
-	return stdout.Bytes(), stderr.String(), c.ProcessState.ExitCode()
-}
-
-func (g *gnupg) run(input []byte, args ...string) []byte {
-	g.t.Helper()
-	out, report, status := g.try(input, args...)
-	if status != 0 {
-		g.t.Fatalf("gpg %s: exit status %d\n%s", strings.Join(args, " "), status, report)
-	}
-	return out
+	return &gnupg{tooltest.NewGnuPG(t), t}
 }
 
 // at runs gpg some days after the start.
 func (g *gnupg) at(days int, args ...string) {
 	g.t.Helper()
-	g.now = start.Add(time.Duration(days)*24*time.Hour + time.Hour)
-	g.run(nil, args...)
+	g.Now = start.Add(time.Duration(days)*24*time.Hour + time.Hour)
+	g.Run(nil, args...)
 }
 
 // make has gpg make a key on the first day and returns its fingerprint.
 func (g *gnupg) make(name, expires string) string {
 	g.t.Helper()
-	g.now = start
-	_, report, status := g.try(nil, "--quick-generate-key", name+" <"+name+"@example.com>", "ed25519", "default", expires)
-	if status != 0 {
-		g.t.Fatal(report)
-	}
-	for line := range strings.Lines(report) {
-		if fields := strings.Fields(line); len(fields) > 3 && fields[1] == "KEY_CREATED" {
-			return fields[3]
-		}
-	}
-	g.t.Fatalf("no key was made: %s", report)
-	return ""
+	g.Now = start
+	return g.Make("--quick-generate-key", name+" <"+name+"@example.com>", "ed25519", "default", expires)
 }
 
 func (g *gnupg) revoke(key string) {
 	g.t.Helper()
-	g.now = start.Add(72 * time.Hour)
-	out, report, status := g.try([]byte("revkey\ny\n1\n\ny\nsave\n"), "--command-fd", "0", "--no-batch", "--edit-key", key)
+	g.Now = start.Add(72 * time.Hour)
+	out, report, status := g.Try([]byte("revkey\ny\n1\n\ny\nsave\n"), "--command-fd", "0", "--no-batch", "--edit-key", key)
 	if status != 0 {
 		g.t.Fatalf("gpg --edit-key: %s\n%s", out, report)
 	}
@@ -110,7 +51,7 @@ func (g *gnupg) revoke(key string) {
 
 func (g *gnupg) public(key string) string {
 	g.t.Helper()
-	return string(g.run(nil, "--armor", "--export", key))
+	return string(g.Run(nil, "--armor", "--export", key))
 }
 
 // population has gpg make the keys of a repository, with all that may happen to
@@ -176,19 +117,19 @@ func home(t *testing.T, files map[string]string, implementation string, signed b
 	t.Helper()
 	g := newGnuPG(t)
 	own := g.make("own", "0")
-	g.now = now
-	g.run([]byte(own+":6:\n"), "--import-ownertrust")
+	g.Now = now
+	g.Run([]byte(own+":6:\n"), "--import-ownertrust")
 	vouch := func(text string) {
 		for _, key := range fingerprints(t, text) {
-			g.try(nil, "--quick-lsign-key", key) // refused for a key that is not valid
+			g.Try(nil, "--quick-lsign-key", key) // refused for a key that is not valid
 			if signed {
-				g.run([]byte(key+":5:\n"), "--import-ownertrust")
+				g.Run([]byte(key+":5:\n"), "--import-ownertrust")
 			}
 		}
 	}
 	for name, text := range files {
 		if strings.HasPrefix(name, implementation+"/") && (!signed || strings.Contains(name, "/trusted/")) {
-			g.run([]byte(text), "--import")
+			g.Run([]byte(text), "--import")
 		}
 	}
 	for name, text := range files {
@@ -196,16 +137,16 @@ func home(t *testing.T, files map[string]string, implementation string, signed b
 			vouch(text)
 		}
 	}
-	g.run(nil, "--check-trustdb")
+	g.Run(nil, "--check-trustdb")
 	for name, text := range files {
 		if signed && strings.HasPrefix(name, implementation+"/valid/") {
-			g.run([]byte(text), "--import")
+			g.Run([]byte(text), "--import")
 		}
 	}
-	g.run(nil, "--check-trustdb")
+	g.Run(nil, "--check-trustdb")
 	valid := map[string]bool{}
 	validity := ""
-	for line := range strings.Lines(string(g.run(nil, "--with-colons", "--list-keys"))) {
+	for line := range strings.Lines(string(g.Run(nil, "--with-colons", "--list-keys"))) {
 		fields := strings.Split(line, ":")
 		switch {
 		case fields[0] == "pub":
@@ -241,7 +182,7 @@ func TestVerdictOfGnuPG(t *testing.T) {
 		w.write(name, text)
 	}
 	w.commit()
-	g.now = time.Time{}
+	g.Now = time.Time{}
 	signer := g.make("tagger", "0")
 	gitWithGnuPG(w, g, "tag", "-s", "-u", signer, "-m", "production-1", "production-1")
 
@@ -289,7 +230,7 @@ func TestGitVerifiesTheSame(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.run(text, "--import")
+	g.Run(text, "--import")
 	good := w.object(w.text("t", w.head(), 1), w.signer)
 	for name, object := range map[string]string{
 		"good":     good,
@@ -302,7 +243,7 @@ func TestGitVerifiesTheSame(t *testing.T) {
 		s.Tag = "t"
 		_, err := keyrepo.Read(t.Context(), s)
 		c := exec.CommandContext(t.Context(), "git", "tag", "-v", "t")
-		c.Dir, c.Env = w.dir, g.env()
+		c.Dir, c.Env = w.dir, g.Env()
 		text, theirs := c.CombinedOutput()
 		if (err == nil) != (theirs == nil) || (err == nil) != (name == "good") {
 			t.Errorf("%s: %v, git: %v\n%s", name, err, theirs, text)
@@ -313,7 +254,7 @@ func TestGitVerifiesTheSame(t *testing.T) {
 func gitWithGnuPG(w *world, g *gnupg, args ...string) {
 	w.t.Helper()
 	c := exec.CommandContext(w.t.Context(), "git", append([]string{"-c", "user.name=x", "-c", "user.email=x@example.com"}, args...)...)
-	c.Dir, c.Env = w.dir, g.env()
+	c.Dir, c.Env = w.dir, g.Env()
 	if text, err := c.CombinedOutput(); err != nil {
 		w.t.Fatalf("git %v: %v\n%s", args, err, text)
 	}
@@ -333,8 +274,8 @@ func TestExportForGnuPG(t *testing.T) {
 	if err != nil || len(exported) != 3 {
 		t.Fatal(exported, err)
 	}
-	g.run(nil, append([]string{"--import"}, exported...)...)
-	checked := string(g.run(nil, "--with-colons", "--check-signatures", w.host.Fingerprint()))
+	g.Run(nil, append([]string{"--import"}, exported...)...)
+	checked := string(g.Run(nil, "--with-colons", "--check-signatures", w.host.Fingerprint()))
 	if !strings.Contains(checked, "sig:!::22:"+w.root.Fingerprint()[24:]) {
 		t.Errorf("%s", checked)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/taskcluster/generic-worker/cot/keyrepo"
 	"github.com/taskcluster/generic-worker/gpg"
+	"github.com/taskcluster/generic-worker/internal/tooltest"
 )
 
 // start is when the story of a world begins; now is when it is looked at.
@@ -44,7 +45,7 @@ func newKey(t testing.TB, name string, change func(*gpg.Spec)) *gpg.Key {
 // not tagged.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	tools(t, "git")
+	tooltest.Need(t, "git")
 	w := &world{t: t, dir: filepath.Join(t.TempDir(), "keys")}
 	for name, key := range map[string]**gpg.Key{"signer": &w.signer, "root": &w.root, "docker": &w.docker, "generic": &w.generic, "other": &w.other, "host": &w.host} {
 		*key = newKey(t, name, nil)

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -19,63 +18,27 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/taskcluster/generic-worker/gpg"
+	"github.com/taskcluster/generic-worker/internal/tooltest"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
 
 // gnupg is a home directory of the gpg program.
-type gnupg struct {
-	t    *testing.T
-	home string
-}
+type gnupg struct{ *tooltest.GnuPG }
 
-// newGnuPG skips the test where there is no gpg.
-func newGnuPG(t *testing.T) *gnupg {
+func newGnuPG(t *testing.T) gnupg {
 	t.Helper()
-	if _, err := exec.LookPath("gpg"); err != nil {
-		if os.Getenv("GW_REQUIRE_TOOLS") != "" {
-			t.Fatal("gpg is required here: install it")
-		}
-		t.Skip("gpg is not installed")
-	}
-	// Not t.TempDir: the name of the agent's socket must be short.
-	home, err := os.MkdirTemp("", "gpg")
-	if err != nil {
-		t.Fatal(err)
-	}
-	g := &gnupg{t: t, home: home}
-	t.Cleanup(func() {
-		// The agent would live on, and write while its directory is deleted.
-		_ = exec.Command("gpgconf", "--homedir", home, "--kill", "all").Run()
-		if err := os.RemoveAll(home); err != nil {
-			t.Error(err)
-		}
-	})
-	return g
+	return gnupg{tooltest.NewGnuPG(t)}
 }
 
-func (g *gnupg) run(in string, args ...string) []byte {
-	g.t.Helper()
-	c := exec.CommandContext(g.t.Context(), "gpg", append([]string{"--batch", "--no-tty", "--pinentry-mode", "loopback", "--passphrase", "", "--trust-model", "always"}, args...)...)
-	c.Env = append(os.Environ(), "GNUPGHOME="+g.home)
-	c.Stdin = strings.NewReader(in)
-	var said bytes.Buffer
-	c.Stderr = &said
-	out, err := c.Output()
-	if err != nil {
-		g.t.Fatalf("gpg %v: %v\n%s", args, err, &said)
-	}
-	return out
+func (g gnupg) run(in string, args ...string) []byte {
+	return g.Run([]byte(in), append([]string{"--trust-model", "always"}, args...)...)
 }
 
 // key makes a key with a subkey for encryption and returns its secret part.
-func (g *gnupg) key(name, algorithm string) []byte {
-	g.t.Helper()
-	g.run("", "--quick-generate-key", name, algorithm, "default", "never")
+func (g gnupg) key(name, algorithm string) []byte {
+	fingerprint := g.Make("--quick-generate-key", name, algorithm, "default", "never")
 	if strings.HasPrefix(algorithm, "rsa") {
-		listed := string(g.run("", "--with-colons", "--list-keys", name))
-		_, after, _ := strings.Cut(listed, "\nfpr:::::::::")
-		fingerprint, _, _ := strings.Cut(after, ":")
 		g.run("", "--quick-add-key", fingerprint, algorithm, "encr", "never")
 	}
 	return g.run("", "--armor", "--export-secret-keys", name)

@@ -3,11 +3,11 @@ package taskclusterproxy
 import (
 	"net/http"
 	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/taskcluster/generic-worker/internal/tooltest"
 	"github.com/taskcluster/generic-worker/process"
 )
 
@@ -34,9 +34,7 @@ func codes(t *testing.T, c *process.Command) map[string]int {
 // own, another task's, another user's, and one that nobody of ours started.
 func TestX1StrangersAreRefused(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("curl"); err != nil {
-		t.Skip("curl is not installed")
-	}
+	tooltest.Need(t, "curl")
 	s := newSite(t)
 	f := s.feature(Config{})
 	f.judge = New(Config{}).judge

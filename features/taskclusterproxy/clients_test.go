@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +16,8 @@ import (
 	"github.com/taskcluster/taskcluster/v44/clients/client-go/tcindex"
 	"github.com/taskcluster/taskcluster/v44/clients/client-go/tcqueue"
 	"github.com/taskcluster/taskcluster/v44/clients/client-go/tcsecrets"
+
+	"github.com/taskcluster/generic-worker/internal/tooltest"
 )
 
 // clientScopes are what the clients' stories need.
@@ -31,27 +32,8 @@ func clientScopes() []string {
 // npm, unchanged, with the proxy as its root URL.
 func TestJavaScriptClient(t *testing.T) {
 	t.Parallel()
-	for _, tool := range []string{"node", "npm"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("%s is not installed", tool)
-		}
-	}
 	const pinned = "../../internal/queue/local/testdata/npm"
-	dir := t.TempDir()
-	for _, path := range []string{pinned + "/package.json", pinned + "/package-lock.json", "testdata/npm/story.js"} {
-		text, err := os.ReadFile(filepath.FromSlash(path))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, filepath.Base(path)), text, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	install := exec.CommandContext(t.Context(), "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--fetch-retries=1", "--fetch-timeout=60000")
-	install.Dir = dir
-	if text, err := install.CombinedOutput(); err != nil {
-		t.Skipf("the package taskcluster-client cannot be installed here: %v\n%s", err, text)
-	}
+	dir := tooltest.NPM(t, pinned+"/package.json", pinned+"/package-lock.json", "testdata/npm/story.js")
 	s := newSite(t)
 	r := s.run(t, s.feature(Config{}), s.claim(t, clientScopes()...))
 	story := exec.CommandContext(t.Context(), "node", "story.js")
@@ -125,9 +107,7 @@ func TestGoClient(t *testing.T) {
 // "taskcluster", and the service without /api.
 func TestCurl(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("curl"); err != nil {
-		t.Skip("curl is not installed")
-	}
+	tooltest.Need(t, "curl")
 	s := newSite(t)
 	r := s.run(t, s.feature(Config{}), s.claim(t, clientScopes()...))
 	port := r.url[strings.LastIndex(r.url, ":")+1:]
