@@ -127,7 +127,7 @@ func TestDiesWithWorker(t *testing.T) {
 func TestSweep(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []string{"CGROUP=1", "NO_CGROUP=1"} {
-		for _, hideout := range []string{"normal", "setsid", "daemon", "stubborn", "stopped", "spinner"} {
+		for _, hideout := range []string{"normal", "setsid", "daemon", "stubborn", "stopped", "spinner", "headless"} {
 			t.Run(mode+"/"+hideout, func(t *testing.T) {
 				t.Parallel()
 				dir := t.TempDir()

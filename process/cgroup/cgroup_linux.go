@@ -223,12 +223,24 @@ func (g Group) PIDs() map[int]bool {
 	return pids
 }
 
-// Remove removes the group, which must be empty.
+// mostEnding is how long threads may take to end after their process was found
+// dead: the last of them are in the group until the scheduler lets them go on.
+const mostEnding = 5 * time.Second
+
+// Remove removes the group, whose processes must have ended.
 func (g Group) Remove() {
-	dirs := g.dirs()
-	for i := len(dirs) - 1; i >= 0; i-- {
-		_ = unix.Rmdir(dirs[i])
+	for deadline := time.Now().Add(mostEnding); g.busy() && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond) // version 1 has nothing to wait on
 	}
+}
+
+// busy removes the group unless there is somebody in it.
+func (g Group) busy() bool {
+	var err error
+	for _, dir := range slices.Backward(g.dirs()) {
+		err = unix.Rmdir(dir)
+	}
+	return err == unix.EBUSY
 }
 
 // Contains tells whether the process is in the group, or was when it died.

@@ -1,6 +1,11 @@
 package cgroup
 
 import (
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -42,6 +47,34 @@ func TestDirectories(t *testing.T) {
 		if diff := cmp.Diff(test.want, directories(test.own, test.mounts)); diff != "" {
 			t.Errorf("%s: %s", test.name, diff)
 		}
+	}
+}
+
+// TestRemove removes a group whose process is still about to end.
+func TestRemove(t *testing.T) {
+	for _, controller := range controllers() {
+		base := Find().V1(controller)
+		if !base.Usable() {
+			continue
+		}
+		g := base.Make("gw-remove-" + strconv.Itoa(os.Getpid()))
+		cmd := exec.Command("sleep", "1000")
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+		runtime.LockOSThread()
+		err := g.Start(cmd.SysProcAttr, cmd.Start)
+		runtime.UnlockOSThread()
+		if err != nil {
+			t.Fatalf("%s: %v", g.path, err)
+		}
+		if !g.busy() {
+			t.Errorf("%s: removed with a process in it", g.path)
+		}
+		_ = cmd.Process.Kill()
+		g.Remove()
+		if _, err := os.Stat(g.path); !os.IsNotExist(err) {
+			t.Errorf("%s is left: %v", g.path, err)
+		}
+		_ = cmd.Wait()
 	}
 }
 

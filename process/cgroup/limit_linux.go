@@ -127,7 +127,7 @@ func (b Base) leave() error {
 		return fmt.Errorf("cannot leave cgroup %s: others are in it: %w", b.dir, err)
 	}
 	for _, left := range b.Named(own) {
-		left.Remove() // stays if somebody is in it
+		_ = left.busy() // and then stays
 	}
 	below := b.Make(own + self)
 	if below.path == "" {

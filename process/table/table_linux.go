@@ -2,6 +2,7 @@ package table
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"slices"
 	"strconv"
@@ -128,11 +129,24 @@ func Carries(pid int, marker string) bool {
 	if marker == "" {
 		return false
 	}
-	env, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
-	if err != nil {
-		return false
+	dir := "/proc/" + strconv.Itoa(pid)
+	env, err := os.ReadFile(dir + "/environ")
+	if len(env) == 0 && (err == nil || errors.Is(err, unix.ESRCH)) { // by the kernel's age
+		env = threadsEnviron(dir)
 	}
 	return slices.ContainsFunc(bytes.Split(env, []byte{0}), func(pair []byte) bool {
 		return string(pair) == marker
 	})
+}
+
+// threadsEnviron reads the environment from a thread, since a process whose
+// first has ended shows none. Nor do kernel threads, which have only one.
+func threadsEnviron(dir string) []byte {
+	threads, _ := os.ReadDir(dir + "/task")
+	for _, thread := range threads[min(1, len(threads)):] {
+		if env, _ := os.ReadFile(dir + "/task/" + thread.Name() + "/environ"); len(env) > 0 {
+			return env
+		}
+	}
+	return nil
 }
