@@ -116,6 +116,10 @@ func (b Base) works() bool {
 	defer probe.Remove()
 	writable := func(path string) bool { return unix.Access(path, unix.W_OK) == nil }
 	if b.controller == "" {
+		kind, err := os.ReadFile(filepath.Join(path, "cgroup.type"))
+		if err != nil || string(kind) != "domain\n" {
+			return false // no process could be put there
+		}
 		return writable(filepath.Join(path, "cgroup.kill")) && writable(filepath.Join(b.dir, "cgroup.procs"))
 	}
 	return writable(filepath.Join(path, "tasks")) && writable(filepath.Join(b.dir, "tasks"))

@@ -3,6 +3,7 @@ package cgroup
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -11,8 +12,6 @@ import (
 	"strings"
 	"sync"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 )
 
 // Limits are what the processes of a group may use together; 0 is no limit.
@@ -93,9 +92,9 @@ func (e Enforcer) How(controller string) string {
 	return ""
 }
 
-// enable gives the groups made at b a controller of version 2. No group with
-// processes may hand on its controllers, so that this process, if it is alone
-// there, moves to a group of its own below.
+// enable gives the groups made at b a controller of version 2. This process must
+// not be at b itself then: the kernel refuses, or for cpu and pids, agrees and
+// lets no process into a group below any more. (Only the root is free of that.)
 func (b Base) enable(name string) error {
 	const switches = "cgroup.subtree_control"
 	has := func(file string) bool {
@@ -108,22 +107,25 @@ func (b Base) enable(name string) error {
 	if has(switches) {
 		return nil
 	}
-	err := b.write(switches, "+"+name)
-	if errors.Is(err, unix.EBUSY) && b.leave() == nil {
-		err = b.write(switches, "+"+name)
+	if err := b.leave(); err != nil {
+		return err
 	}
-	return err
+	return b.write(switches, "+"+name)
 }
 
 // own begins the names of groups that a process which hands on controllers has
 // for itself.
 const own = "gw-worker-"
 
-// leave moves this process, if it is alone in its group, to one below.
+// leave moves this process, if it is in the group and alone there, to one below.
 func (b Base) leave() error {
-	text, err := os.ReadFile(filepath.Join(b.dir, "cgroup.procs"))
+	procs, err := os.ReadFile(filepath.Join(b.dir, "cgroup.procs"))
+	_, noType := os.Stat(filepath.Join(b.dir, "cgroup.type"))
+	if root := errors.Is(noType, fs.ErrNotExist); err == nil && (root || len(procs) == 0) {
+		return nil
+	}
 	self := strconv.Itoa(os.Getpid())
-	if err != nil || strings.TrimSpace(string(text)) != self {
+	if err != nil || strings.TrimSpace(string(procs)) != self {
 		return fmt.Errorf("cannot leave cgroup %s: others are in it: %w", b.dir, err)
 	}
 	for _, left := range b.Named(own) {

@@ -52,6 +52,7 @@ func TestBindVersion2(t *testing.T) {
 func TestEnable(t *testing.T) {
 	t.Parallel()
 	base := Base{dir: t.TempDir()}
+	write(t, filepath.Join(base.dir, "cgroup.procs"), "")
 	write(t, filepath.Join(base.dir, "cgroup.controllers"), "memory\n")
 	write(t, filepath.Join(base.dir, "cgroup.subtree_control"), "")
 	limits := Limits{Memory: 1, Processes: 1}
@@ -74,16 +75,25 @@ func TestLeave(t *testing.T) {
 	t.Parallel()
 	base := Base{dir: t.TempDir()}
 	write(t, filepath.Join(base.dir, "cgroup.procs"), "1\n2\n")
-	if err := base.leave(); err == nil {
-		t.Error("left a group in which others are")
+	if err := base.leave(); err != nil {
+		t.Errorf("the root cannot hand on controllers: %v", err)
+	}
+	write(t, filepath.Join(base.dir, "cgroup.type"), "domain\n")
+	write(t, filepath.Join(base.dir, "cgroup.controllers"), "cpu\n")
+	write(t, filepath.Join(base.dir, "cgroup.subtree_control"), "")
+	if err := base.enable("cpu"); err == nil || files(t, base.dir)["cgroup.subtree_control"] != "" {
+		t.Errorf("others are in the group, and their controllers changed: %v", err)
 	}
 	self, err := os.Readlink("/proc/self")
 	if err != nil {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(base.dir, "cgroup.procs"), self+"\n")
-	if err := base.leave(); err != nil {
+	if err := base.enable("cpu"); err != nil {
 		t.Fatal(err)
+	}
+	if got := files(t, base.dir)["cgroup.subtree_control"]; got != "+cpu" {
+		t.Errorf("wrote %q", got)
 	}
 	if got := files(t, filepath.Join(base.dir, own+self))["cgroup.procs"]; got != self {
 		t.Errorf("moved %q", got)
