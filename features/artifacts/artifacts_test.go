@@ -216,6 +216,29 @@ func TestArtifacts(t *testing.T) {
 			kept:      map[string]string{},
 			log:       "Optional artifact public/a is not there",
 		},
+		"files below what is a file": {
+			files:     map[string]string{"a": "A"},
+			artifacts: []payload.Artifact{optional(file("a/b", "public/b")), file("a/c", "public/c")},
+			so:        task.Failed,
+			kept:      map[string]string{"public/c": "error file-missing-on-worker"},
+			log:       "Optional artifact public/b is not there",
+		},
+		"optional ones of one name that are missing": {
+			files: map[string]string{"out/a": "A", "public": "P"},
+			artifacts: []payload.Artifact{
+				optional(glob("out/*.log", 5)), optional(glob("out/*.xml", 5)),
+				optional(directory("none", "public")), optional(directory("no", "public")), file("public", "public"),
+			},
+			kept: map[string]string{"public": "P"},
+			log:  "Optional artifact out is not there: cannot publish out/*.xml",
+		},
+		"several of one name that are missing": {
+			artifacts: []payload.Artifact{directory("none", "public"), directory("no", "public"), glob("*.log", 1)},
+			reserved:  "*.log",
+			so:        task.Failed,
+			kept:      map[string]string{"public": "error file-missing-on-worker"},
+			log:       "Not published, 3:",
+		},
 		"a directory that should be a file": {
 			files:     map[string]string{"a/b": ""},
 			artifacts: []payload.Artifact{file("a", "public/a")},
@@ -260,6 +283,13 @@ func TestArtifacts(t *testing.T) {
 			kept:      map[string]string{"public/a": "A", "public/z": "Z"},
 			log:       "would be both out/a and more/a",
 		},
+		"two files with one name that no artifact can have": {
+			files:     map[string]string{"out/\x1b": "1", "more/\x1b": "2"},
+			artifacts: []payload.Artifact{directory("out", "public"), directory("more", "public")},
+			so:        task.MalformedPayload,
+			kept:      map[string]string{},
+			log:       `artifact "public/\x1b" would be both "out/\x1b" and "more/\x1b"`,
+		},
 		"names that no artifact can have": {
 			files:     map[string]string{"out/ü": "U", "out/ok": "O"},
 			artifacts: []payload.Artifact{directory("out", "public")},
@@ -274,6 +304,14 @@ func TestArtifacts(t *testing.T) {
 			so:        task.Failed,
 			kept:      map[string]string{"public/1": "1", "public/2": "2"},
 			log:       "more than 2 artifacts",
+		},
+		"entries behind more files than allowed": {
+			files:     map[string]string{"out/1": "1", "out/2": "2", "out/3": "3", "more/a": "A"},
+			config:    Config{MaxFiles: 2},
+			artifacts: []payload.Artifact{directory("out", "public"), directory("more", "more")},
+			so:        task.Failed,
+			kept:      map[string]string{"public/1": "1", "public/2": "2"},
+			log:       "] more           the task has too many artifacts; nothing from here on was looked at",
 		},
 		"more bytes than allowed": {
 			files:     map[string]string{"out/1": "123", "out/2": "456", "out/3": "7"},
@@ -497,18 +535,33 @@ func TestCutUploads(t *testing.T) {
 	s.kept(t)
 }
 
+// What there was no time for is not published, and not forgotten.
 func TestAbort(t *testing.T) {
 	t.Parallel()
-	reason := task.Errorf(task.Canceled, "the claim was lost")
-	ctx, cancel := context.WithCancelCause(t.Context())
-	cancel(reason)
-	s := newStage(t, queuetest.FakeOptions{})
-	s.write(t, "a", "A")
-	if err := s.finishUnder(ctx, t, Config{}, file("a", "public/a")); !errors.Is(err, reason) {
-		t.Errorf("got %v", err)
-	}
-	if got := s.kept(t); len(got) != 0 {
-		t.Errorf("kept %v", got)
+	reason := task.Errorf(task.ResourceUnavailable, "there was no time")
+	for title, artifacts := range map[string][]payload.Artifact{
+		"a file":      {file("a", "public/a")},
+		"optional":    {optional(file("a", "public/a"))},
+		"a directory": {directory("out", "public")},
+		"a glob":      {glob("out/**", 1)},
+	} {
+		t.Run(title, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithCancelCause(t.Context())
+			cancel(reason)
+			s := newStage(t, queuetest.FakeOptions{})
+			s.write(t, "a", "A")
+			s.write(t, "out/a", "A")
+			if err := s.finishUnder(ctx, t, Config{}, artifacts...); !errors.Is(err, reason) {
+				t.Errorf("got %v", err)
+			}
+			if got := s.kept(t); len(got) != 0 {
+				t.Errorf("kept %v", got)
+			}
+			if log := s.text(t); artifacts[0].Type == payload.File && !strings.Contains(log, "] a              there was no time") {
+				t.Errorf("the log does not list it:\n%s", log)
+			}
+		})
 	}
 }
 

@@ -55,7 +55,7 @@ type publication struct {
 	tree     taskdir.Tree
 	prepared bool
 	omitted  []omission // what the entries include and does not become an artifact
-	over     error      // there is more than a limit allows
+	over     error      // there is more than a limit allows, or was time for
 }
 
 // prepare marks that the commands may run: before that, a task has left nothing.
@@ -71,6 +71,7 @@ func (p *publication) finish(ctx context.Context, so task.Resolution) error {
 	}
 	p.tree = taskdir.Tree{Root: p.run.Session.Root, Absolute: p.Absolute}
 	found := p.list(ctx)
+	p.over = task.First(p.over, context.Cause(ctx)) // what was not listed is missed nowhere else
 	start := time.Now()
 	p.publish(ctx, found)
 	p.summary(found, time.Since(start))

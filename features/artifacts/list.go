@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/taskcluster/generic-worker/internal/artifact"
 	"github.com/taskcluster/generic-worker/internal/artifact/taskdir"
@@ -20,13 +18,13 @@ type item struct {
 	name     string
 	path     string
 	size     int64
-	expires  time.Time
 	from     payload.Artifact
 	found    error           // why there is nothing to publish
 	record   artifact.Record // how it was published
 	err      error           // why it was not
 	fatal    error           // what it means for the task
 	reserved bool            // the name is a feature's
+	nameless bool            // the name is another's
 }
 
 // omission is something that is no artifact although an entry includes it.
@@ -47,6 +45,7 @@ func (p *publication) list(ctx context.Context) []*item {
 			}
 		}
 	}
+	c.addFailed()
 	slices.SortStableFunc(c.items, func(a, b *item) int { return strings.Compare(a.name, b.name) })
 	return c.items
 }
@@ -54,12 +53,19 @@ func (p *publication) list(ctx context.Context) []*item {
 type collection struct {
 	*publication
 	items  []*item
+	failed []*item // entries that have no file
 	byName map[string]*item
 	bytes  int64
 	full   bool // one file too many was found
 }
 
+var errFull = errors.New("the task has too many artifacts; nothing from here on was looked at")
+
 func (c *collection) add(ctx context.Context, a payload.Artifact) {
+	if c.full {
+		c.omit(a.Path, errFull)
+		return
+	}
 	var err error
 	switch a.Type {
 	case payload.File:
@@ -67,15 +73,28 @@ func (c *collection) add(ctx context.Context, a payload.Artifact) {
 	case payload.Glob:
 		err = c.glob(ctx, a)
 	default:
-		err = c.tree.Walk(a.Path, func(e taskdir.Entry) bool {
+		err = c.tree.Walk(ctx, a.Path, func(e taskdir.Entry) bool {
 			c.child(a, e)
-			return !c.full && ctx.Err() == nil
+			return !c.full
 		})
 	}
 	if err != nil {
-		// There is no file to name, so the entry's own name tells of it.
-		c.take(&item{name: nameOf(a, ""), path: a.Path, from: a, found: err})
+		c.failed = append(c.failed, &item{name: nameOf(a, ""), path: a.Path, from: a, found: err})
 	}
+}
+
+// addFailed takes the entries that have no file to name, so that their own names
+// tell of them, unless those are names of something else.
+func (c *collection) addFailed() {
+	for _, i := range c.failed {
+		i.nameless = c.byName[i.name] != nil || c.reserved(i.name)
+		c.byName[i.name] = i
+		c.items = append(c.items, i)
+	}
+}
+
+func (c *collection) reserved(name string) bool {
+	return c.run.Reserved != nil && c.run.Reserved(name)
 }
 
 func (c *collection) file(a payload.Artifact) {
@@ -98,7 +117,7 @@ func (c *collection) glob(ctx context.Context, a payload.Artifact) error {
 		return &artifact.FileError{Path: a.Path, Reason: artifact.Invalid, Err: err}
 	}
 	matched, seen := 0, 0
-	err = c.tree.WalkTo(pattern.Dir, pattern.Depth(), func(e taskdir.Entry) bool {
+	err = c.tree.WalkTo(ctx, pattern.Dir, pattern.Depth(), func(e taskdir.Entry) bool {
 		switch {
 		case e.Dir: // what is in there may match
 			seen++
@@ -108,7 +127,7 @@ func (c *collection) glob(ctx context.Context, a payload.Artifact) error {
 				c.child(a, e)
 			}
 		}
-		return !c.full && ctx.Err() == nil && matched < a.MaxFiles+counted
+		return !c.full && matched < a.MaxFiles+counted
 	})
 	switch {
 	case err != nil:
@@ -122,24 +141,16 @@ func (c *collection) glob(ctx context.Context, a payload.Artifact) error {
 		c.excess(err)
 		c.omit(a.Path, fmt.Errorf("%d of the %d files that match are more than its maxFiles", matched-a.MaxFiles, matched))
 	case matched+seen == 0:
-		return &artifact.FileError{Path: a.Path, Reason: artifact.Missing, Err: noMatch{}}
+		return &artifact.FileError{Path: a.Path, Reason: artifact.Missing, Err: errors.New("no file matches it")}
 	}
 	return nil
 }
-
-// noMatch is the absence of any file that a glob means.
-type noMatch struct{}
-
-func (noMatch) Error() string { return "no file matches it" }
-
-// Is makes it one of the errors about files that are not there.
-func (noMatch) Is(target error) bool { return target == fs.ErrNotExist }
 
 // child takes what was found below a directory.
 func (c *collection) child(a payload.Artifact, e taskdir.Entry) {
 	name := nameOf(a, e.Name)
 	if errors.Is(e.Err, taskdir.ErrLinkedDirectory) || errors.Is(e.Err, taskdir.ErrTooDeep) {
-		c.run.Log.Warn("Left out %s from artifact %s %s: %v", artifact.Printable(e.Path), a.Type, a.Path, e.Err)
+		c.run.Log.Warn("Left out %s from artifact %s %s: %v", artifact.Printable(e.Path), a.Type, artifact.Printable(a.Path), e.Err)
 		c.omit(e.Path, e.Err)
 		return
 	}
@@ -168,14 +179,15 @@ func (c *collection) take(i *item) {
 	if other, ok := c.byName[i.name]; ok {
 		if !other.reserved && c.tree.Clean(other.path) != c.tree.Clean(i.path) {
 			other.fatal = task.Errorf(task.MalformedPayload,
-				"artifact %s would be both %s and %s; give one of them another name", i.name, other.path, i.path)
+				"artifact %s would be both %s and %s; give one of them another name",
+				artifact.Printable(i.name), artifact.Printable(other.path), artifact.Printable(i.path))
 			c.run.Log.Error("%v", other.fatal)
-			c.omit(i.path, fmt.Errorf("the name %s is that of %s", i.name, other.path))
+			c.omit(i.path, fmt.Errorf("the name %s is that of %s", artifact.Printable(i.name), artifact.Printable(other.path)))
 		}
 		return
 	}
-	if c.run.Reserved != nil && c.run.Reserved(i.name) {
-		c.run.Log.Warn("Left out artifact %s from %s: the name belongs to a feature of this task", i.name, i.path)
+	if c.reserved(i.name) {
+		c.run.Log.Warn("Left out artifact %s from %s: the name belongs to a feature of this task", i.name, artifact.Printable(i.path))
 		c.omit(i.path, fmt.Errorf("the name %s belongs to a feature of this task", i.name))
 		c.byName[i.name] = &item{reserved: true}
 		return
@@ -184,13 +196,9 @@ func (c *collection) take(i *item) {
 		if !c.full {
 			c.full = true
 			c.excess(task.Errorf(task.Failed, "the task has more than %d artifacts; publish an archive of them instead", c.MaxFiles))
-			c.omit(i.path, errors.New("the task has too many artifacts; what comes after it was not looked at"))
+			c.omit(i.path, errFull)
 		}
 		return
-	}
-	i.expires = i.from.Expires
-	if i.expires.IsZero() {
-		i.expires = time.Time(c.run.Definition.Expires)
 	}
 	if i.found == nil && i.size > c.MaxBytes-c.bytes {
 		err := fmt.Errorf("with it the artifacts of the task have more than %d bytes", c.MaxBytes)

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"runtime/debug"
 	"sync"
+	"time"
 
 	"github.com/taskcluster/generic-worker/internal/artifact"
 	"github.com/taskcluster/generic-worker/internal/task"
@@ -57,42 +58,36 @@ func (p *publication) publish(ctx context.Context, items []*item) {
 func (p *publication) one(ctx context.Context, i *item) {
 	defer func() {
 		if r := recover(); r != nil {
-			i.fatal = task.First(i.fatal, fmt.Errorf("artifacts: internal error: %v", r))
+			i.err = fmt.Errorf("artifacts: internal error: %v", r)
+			i.fatal = task.First(i.fatal, i.err)
 			p.run.Operator.Error("publishing an artifact panicked", "artifact", i.name, "panic", r, "stack", string(debug.Stack()))
 		}
 	}()
-	if ctx.Err() != nil {
-		i.fatal = task.First(i.fatal, context.Cause(ctx))
-		return
+	i.err = i.found
+	if i.err == nil && ctx.Err() == nil {
+		i.record, i.err = p.upload(ctx, i)
 	}
-	err := i.found
-	if err == nil {
-		err = p.upload(ctx, i)
+	switch {
+	case ctx.Err() != nil && i.record.Name == "":
+		i.err = context.Cause(ctx)
+		i.fatal = task.First(i.fatal, i.err)
+	case i.err != nil:
+		p.explain(ctx, i)
+		if !i.from.Optional {
+			i.fatal = task.First(i.fatal, judge(i.name, i.err))
+		}
 	}
-	if err == nil {
-		return
-	}
-	if ctx.Err() != nil {
-		i.fatal = task.First(i.fatal, context.Cause(ctx))
-		return
-	}
-	i.err = err
-	p.explain(ctx, i, err)
-	if i.from.Optional {
-		return
-	}
-	i.fatal = task.First(i.fatal, judge(i.name, err))
 }
 
-func (p *publication) upload(ctx context.Context, i *item) error {
+func (p *publication) upload(ctx context.Context, i *item) (artifact.Record, error) {
 	file, _, err := p.tree.Open(i.path)
 	if err != nil {
-		return err
+		return artifact.Record{}, err
 	}
 	defer file.Close()
 	f := artifact.File{
 		Name: i.name, ContentType: i.from.ContentType, ContentEncoding: i.from.ContentEncoding,
-		Expires: i.expires, Content: file,
+		Expires: p.expires(i), Content: file,
 	}
 	if f.ContentType == "" {
 		f.ContentType = artifact.ContentType(i.path)
@@ -101,38 +96,45 @@ func (p *publication) upload(ctx context.Context, i *item) error {
 		f.ContentEncoding = artifact.ContentEncoding(i.path)
 	}
 	p.run.Log.Info("Uploading artifact %s from file %s with content encoding %q, mime type %q and expiry %s",
-		i.name, artifact.Printable(i.path), f.ContentEncoding, f.ContentType, stamp(i.expires))
-	i.record, err = p.run.Artifacts.Publish(ctx, f)
-	return err
+		i.name, artifact.Printable(i.path), f.ContentEncoding, f.ContentType, stamp(f.Expires))
+	return p.run.Artifacts.Publish(ctx, f)
+}
+
+// expires is when an artifact does: with the task if its entry does not say.
+func (p *publication) expires(i *item) time.Time {
+	if i.from.Expires.IsZero() {
+		return time.Time(p.run.Definition.Expires)
+	}
+	return i.from.Expires
 }
 
 // explain tells the author, and whoever looks for the artifact, why it is not there.
-func (p *publication) explain(ctx context.Context, i *item, err error) {
-	missing := errors.Is(err, fs.ErrNotExist)
+func (p *publication) explain(ctx context.Context, i *item) {
+	name := artifact.Printable(i.name)
 	switch {
-	case i.from.Optional && missing:
-		p.run.Log.Info("Optional artifact %s is not there: %v", artifact.Printable(i.name), err)
+	case i.from.Optional && errors.Is(i.err, fs.ErrNotExist):
+		p.run.Log.Info("Optional artifact %s is not there: %v", name, i.err)
 		return
 	case i.from.Optional:
-		p.run.Log.Warn("Optional artifact %s is not published: %v", artifact.Printable(i.name), err)
+		p.run.Log.Warn("Optional artifact %s is not published: %v", name, i.err)
 	default:
-		p.run.Log.Error("Artifact %s is not published: %v", artifact.Printable(i.name), err)
+		p.run.Log.Error("Artifact %s is not published: %v", name, i.err)
 	}
 	reason := artifact.Invalid
-	failure, ok := errors.AsType[*artifact.FileError](err)
+	failure, ok := errors.AsType[*artifact.FileError](i.err)
 	switch {
 	case ok:
 		reason = failure.Reason
-	case errors.Is(err, artifact.ErrChanged), errors.Is(err, artifact.ErrSpool):
+	case errors.Is(i.err, artifact.ErrChanged), errors.Is(i.err, artifact.ErrSpool):
 	default:
 		return // the queue or the storage would refuse this, too
 	}
-	if payload.CheckArtifactName(i.name) != nil {
+	if i.nameless || payload.CheckArtifactName(i.name) != nil {
 		return // the directory of the task, or a pattern: no name for an artifact
 	}
 	// Of a file that was announced before it changed, the queue keeps what it knows.
-	if perr := p.run.Artifacts.PublishError(ctx, i.name, reason, err.Error(), i.expires); perr != nil {
-		p.run.Operator.Warn("cannot publish why an artifact is missing", "artifact", i.name, "error", perr)
+	if err := p.run.Artifacts.PublishError(ctx, i.name, reason, i.err.Error(), p.expires(i)); err != nil {
+		p.run.Operator.Warn("cannot publish why an artifact is missing", "artifact", i.name, "error", err)
 	}
 }
 

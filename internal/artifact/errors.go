@@ -3,6 +3,7 @@ package artifact
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -55,6 +56,9 @@ func (e *FileError) Error() string {
 
 // Unwrap returns the cause.
 func (e *FileError) Unwrap() error { return e.Err }
+
+// Is tells that a file is Missing in the word of package fs, too.
+func (e *FileError) Is(target error) bool { return target == fs.ErrNotExist && e.Reason == Missing }
 
 // Printable returns a name as a line of text can show it: as it is, or in quotes
 // and with escapes if it has characters that are not printable.

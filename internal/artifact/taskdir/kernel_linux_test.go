@@ -55,7 +55,7 @@ func TestS2NothingOfTheReader(t *testing.T) {
 		}
 	}
 	for _, path := range []string{"/proc/self", "/proc", "/proc/self/fd", link} {
-		err := tree.Walk(path, func(e Entry) bool {
+		err := tree.Walk(t.Context(), path, func(e Entry) bool {
 			t.Errorf("%s has %s", path, e.Path)
 			return false
 		})

@@ -1,6 +1,7 @@
 package taskdir
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -36,21 +37,21 @@ type Entry struct {
 }
 
 // Walk calls visit for everything below the directory at dir that is not a
-// directory itself, in order of path, until visit returns false. Symbolic links
-// to files are followed as by Open, those to directories are not. The error is
-// a *artifact.FileError about dir itself.
-func (t Tree) Walk(dir string, visit func(Entry) bool) error {
-	return t.walk(dir, &walk{tree: t, visit: visit, depth: maxDepth, tooDeep: ErrTooDeep})
+// directory itself, in order of path, until visit returns false or ctx ends.
+// Symbolic links to files are followed as by Open, those to directories are not.
+// The error is a *artifact.FileError about dir itself.
+func (t Tree) Walk(ctx context.Context, dir string, visit func(Entry) bool) error {
+	return t.walk(dir, &walk{tree: t, visit: visit, end: ctx.Done(), depth: maxDepth, tooDeep: ErrTooDeep})
 }
 
 // WalkTo is Walk for those entries only that have at most depth directories
 // between them and dir; what is deeper is not looked at. With a negative depth
 // it is Walk.
-func (t Tree) WalkTo(dir string, depth int, visit func(Entry) bool) error {
+func (t Tree) WalkTo(ctx context.Context, dir string, depth int, visit func(Entry) bool) error {
 	if depth < 0 || depth > maxDepth {
-		return t.Walk(dir, visit)
+		return t.Walk(ctx, dir, visit)
 	}
-	return t.walk(dir, &walk{tree: t, visit: visit, depth: depth})
+	return t.walk(dir, &walk{tree: t, visit: visit, end: ctx.Done(), depth: depth})
 }
 
 func (t Tree) walk(dir string, w *walk) error {
@@ -65,6 +66,7 @@ func (t Tree) walk(dir string, w *walk) error {
 type walk struct {
 	tree    Tree
 	visit   func(Entry) bool
+	end     <-chan struct{}
 	depth   int   // of directories to go into
 	tooDeep error // of those below; nil passes over them
 }
@@ -72,6 +74,11 @@ type walk struct {
 // names visits the named entries of one directory and tells whether to go on.
 func (w *walk) names(dir, prefix string, names []string, depth int) bool {
 	for _, name := range names {
+		select {
+		case <-w.end:
+			return false
+		default:
+		}
 		e := Entry{Path: path.Join(dir, name), Name: path.Join(prefix, name)}
 		if !w.entry(e, depth) {
 			return false

@@ -1,6 +1,7 @@
 package taskdir
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -22,7 +23,7 @@ func TestWalk(t *testing.T) {
 	in.link(t, outside, "out/outside")
 	for _, dir := range []string{"out", "./out/", in.Root.Name() + "/out"} {
 		var got []string
-		err := in.Walk(dir, func(e Entry) bool {
+		err := in.Walk(t.Context(), dir, func(e Entry) bool {
 			text := in.Clean(e.Path) + " " + e.Name
 			if e.Err != nil {
 				text += " " + e.Err.Error()[:2]
@@ -36,8 +37,21 @@ func TestWalk(t *testing.T) {
 		}
 	}
 	visits := 0
-	if err := in.Walk("out", func(Entry) bool { visits++; return false }); err != nil || visits != 1 {
+	if err := in.Walk(t.Context(), "out", func(Entry) bool { visits++; return false }); err != nil || visits != 1 {
 		t.Errorf("visited %d entries after it was to stop: %v", visits, err)
+	}
+}
+
+// A walk through what has nothing to visit ends as well.
+func TestWalkEnds(t *testing.T) {
+	t.Parallel()
+	in := tree(t)
+	in.write(t, "out/a/b/c", "x")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	visit := func(e Entry) bool { t.Errorf("visited %s", e.Path); return true }
+	if err := errors.Join(in.Walk(ctx, "out", visit), in.WalkTo(ctx, "out", 2, visit)); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -55,7 +69,7 @@ func TestWalkTo(t *testing.T) {
 		maxDepth + 1: {"a/2", "a/c/d/1", "a.txt", "b", "link it is a symbolic link to a directory, which is not followed"},
 	} {
 		var got []string
-		err := in.WalkTo("out", depth, func(e Entry) bool {
+		err := in.WalkTo(t.Context(), "out", depth, func(e Entry) bool {
 			text := e.Name
 			if e.Err != nil {
 				text += " " + e.Err.Error()
@@ -81,11 +95,11 @@ func TestWalkOutsideTheTree(t *testing.T) {
 	}
 	var got []string
 	visit := func(e Entry) bool { got = append(got, e.Name); return e.Err == nil }
-	if err := in.Walk(outside, visit); err == nil || len(got) != 0 {
+	if err := in.Walk(t.Context(), outside, visit); err == nil || len(got) != 0 {
 		t.Errorf("visited %v", got)
 	}
 	in.Absolute = true
-	if err := in.Walk(outside, visit); err != nil || !cmp.Equal(got, []string{"file"}) {
+	if err := in.Walk(t.Context(), outside, visit); err != nil || !cmp.Equal(got, []string{"file"}) {
 		t.Errorf("visited %v: %v", got, err)
 	}
 }
@@ -95,7 +109,7 @@ func TestWalkEndsInTheDepth(t *testing.T) {
 	in := tree(t)
 	in.write(t, "d"+strings.Repeat("/d", maxDepth+1)+"/file", "x")
 	var errs []error
-	if err := in.Walk("d", func(e Entry) bool { errs = append(errs, e.Err); return true }); err != nil {
+	if err := in.Walk(t.Context(), "d", func(e Entry) bool { errs = append(errs, e.Err); return true }); err != nil {
 		t.Fatal(err)
 	}
 	if len(errs) != 1 || !errors.Is(errs[0], ErrTooDeep) {
@@ -132,7 +146,7 @@ func TestA5WalkUnderASwapper(t *testing.T) {
 	}()
 	seen := map[string]int{}
 	for range 5_000 {
-		_ = in.WalkTo("out", -1, func(e Entry) bool {
+		_ = in.WalkTo(t.Context(), "out", -1, func(e Entry) bool {
 			seen[e.Name]++
 			f, _, err := in.Open(e.Path)
 			if err == nil {
