@@ -1,6 +1,7 @@
 package taskdir
 
 import (
+	"io/fs"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -19,4 +20,24 @@ func showsReader(file *os.File) (bool, error) {
 		return false, err
 	}
 	return stat.Type == unix.PROC_SUPER_MAGIC, failed
+}
+
+// openAbsolute follows no link of /proc to what the worker has open, by whatever
+// name: such links lead to files, not to paths.
+func openAbsolute(path string) (*os.File, error) {
+	how := unix.OpenHow{Flags: uint64(openFlags | unix.O_CLOEXEC | unix.O_LARGEFILE), Resolve: unix.RESOLVE_NO_MAGICLINKS}
+	for {
+		fd, err := unix.Openat2(unix.AT_FDCWD, path, &how)
+		switch err {
+		case nil:
+			return os.NewFile(uintptr(fd), path), nil
+		case unix.EINTR:
+		case unix.ELOOP: // it was looked at before, so that it is no loop
+			return nil, errReader
+		case unix.ENOSYS, unix.EPERM: // before Linux 5.6, or not allowed in a container
+			return openByName(path)
+		default:
+			return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+		}
+	}
 }

@@ -26,14 +26,15 @@ func TestS2NothingOfTheReader(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer held.Close()
-	link := filepath.Join(t.TempDir(), "link")
-	if err := os.Symlink("/proc/self", link); err != nil {
+	link, direct := filepath.Join(t.TempDir(), "link"), filepath.Join(t.TempDir(), "direct")
+	if err := errors.Join(os.Symlink("/proc/self", link), os.Symlink(fdOf(held), direct)); err != nil {
 		t.Fatal(err)
 	}
 	tree := Tree{Root: root, Absolute: true}
 	paths := []string{
 		"/proc/self/environ", "/proc/thread-self/environ", "/proc/self/task/../environ", "/proc/self/root/proc/self/environ",
 		"/proc/self/mem", "/proc/self/cmdline", "/proc/self/fd/" + filepath.Base(fdOf(held)), "/dev/fd/" + filepath.Base(fdOf(held)), link + "/environ",
+		direct, link + "/fd/" + filepath.Base(fdOf(held)), link + "/cwd/tree.go", link + "/root/etc/passwd", "/proc/self/exe",
 	}
 	if os.Getuid() == 0 {
 		mounted := filepath.Join(root.Name(), "p")

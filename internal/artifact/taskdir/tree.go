@@ -130,14 +130,19 @@ func (t Tree) openFile(found string) (*os.File, error) {
 	if !filepath.IsAbs(found) {
 		return ofTask(t.Root.OpenFile(found, openFlags, 0))
 	}
-	// What the worker has open leads anywhere, by its number.
-	dir, err := ofTask(os.OpenFile(filepath.Dir(found), openFlags, 0))
+	return ofTask(openAbsolute(found))
+}
+
+// openByName opens a file unless it is one that the worker has open, by its
+// number. A link to such a number goes unseen.
+func openByName(path string) (*os.File, error) {
+	dir, err := ofTask(os.OpenFile(filepath.Dir(path), openFlags, 0))
 	if err == nil {
 		dir.Close()
 	} else if errors.Is(err, errReader) {
 		return nil, err
 	}
-	return ofTask(os.OpenFile(found, openFlags, 0))
+	return os.OpenFile(path, openFlags, 0)
 }
 
 // ofTask closes a file that shows the worker instead of the task.
