@@ -47,7 +47,8 @@ func (d Dir) SaveAll(ctx context.Context, records []artifact.Record) ([]string, 
 
 // Save writes the content of an artifact below Path, under its name, and
 // returns the path of the file. No name leads out of Path. Content that is not
-// what was published is an error, and so is an artifact without content.
+// what was published is an error, of which no file is left, and so is an artifact
+// without content.
 func (d Dir) Save(ctx context.Context, record artifact.Record) (string, error) {
 	if err := os.MkdirAll(d.Path, 0o777); err != nil {
 		return "", fmt.Errorf("cannot save artifact %s: %w", record.Name, err)
@@ -64,11 +65,12 @@ func (d Dir) Save(ctx context.Context, record artifact.Record) (string, error) {
 	defer content.Close()
 	name := filepath.FromSlash(path.Clean(record.Name))
 	sum, err := write(root, name, content)
-	if err != nil {
-		return "", fmt.Errorf("cannot save artifact %s: %w", record.Name, err)
+	if err == nil && sum != record.SHA256 {
+		err = fmt.Errorf("its sha256 is %s, but %s was published", sum, record.SHA256)
 	}
-	if sum != record.SHA256 {
-		return "", fmt.Errorf("cannot save artifact %s: its sha256 is %s, but %s was published", record.Name, sum, record.SHA256)
+	if err != nil {
+		_ = root.Remove(name) // nobody may take it for what was published
+		return "", fmt.Errorf("cannot save artifact %s: %w", record.Name, err)
 	}
 	return filepath.Join(d.Path, name), nil
 }

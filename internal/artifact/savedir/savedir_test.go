@@ -56,8 +56,10 @@ func TestSave(t *testing.T) {
 				if err == nil || !strings.Contains(err.Error(), row.fails) {
 					t.Errorf("error %v, not %q", err, row.fails)
 				}
-				if _, err := os.Stat(filepath.Join(parent, "outside")); err == nil {
-					t.Error("something was written outside of the directory")
+				for _, path := range []string{"outside", "artifacts/public/x"} {
+					if _, err := os.Stat(filepath.Join(parent, path)); err == nil {
+						t.Errorf("%s is there", path)
+					}
 				}
 				return
 			}
