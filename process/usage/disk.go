@@ -30,7 +30,7 @@ type walk struct {
 }
 
 func (w *walk) directory(name string, depth int) {
-	dir, err := w.root.Open(name)
+	dir, err := w.root.OpenFile(name, openDirectory, 0)
 	if err != nil {
 		w.whole = w.whole && os.IsNotExist(err)
 		return

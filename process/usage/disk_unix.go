@@ -4,8 +4,12 @@ package usage
 
 import (
 	"io/fs"
+	"os"
 	"syscall"
 )
+
+// openDirectory opens nothing else: a named pipe would have to be waited for.
+const openDirectory = os.O_RDONLY | syscall.O_DIRECTORY
 
 // allocated is what the file occupies, which is less than its size if it has
 // holes.

@@ -1,6 +1,11 @@
 package usage
 
-import "io/fs"
+import (
+	"io/fs"
+	"os"
+)
+
+const openDirectory = os.O_RDONLY
 
 // allocated is the size of the file.
 func allocated(info fs.FileInfo) int64 {

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestMeminfo(t *testing.T) {
@@ -39,5 +41,34 @@ func TestHoles(t *testing.T) {
 	defer root.Close()
 	if got, _ := Disk(root, time.Minute); got > 1<<20 {
 		t.Errorf("got %d bytes", got)
+	}
+}
+
+// TestPipe is a named pipe that took the place of a directory when that had been
+// seen: nobody writes to it.
+func TestPipe(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := unix.Mkfifo(filepath.Join(dir, "pipe"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	walked := make(chan bool, 1)
+	go func() {
+		w := walk{root: root, deadline: time.Now().Add(time.Hour), whole: true}
+		w.directory("pipe", 0)
+		walked <- w.whole
+	}()
+	select {
+	case whole := <-walked:
+		if whole {
+			t.Error("a pipe was looked through")
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("still waiting")
 	}
 }
