@@ -1,6 +1,8 @@
 package footprint
 
 import (
+	"debug/elf"
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -20,27 +22,57 @@ func forgetProgram() {
 	if err != nil {
 		return
 	}
-	for line := range strings.Lines(string(maps)) {
-		fields := strings.Fields(line)
-		if len(fields) < 6 || fields[5] != program || !strings.HasPrefix(fields[1], "r-") {
-			continue // what can be written may differ from the file
-		}
-		if start, length, ok := extent(fields[0]); ok {
-			_, _, _ = unix.Syscall(unix.SYS_MADVISE, start, length, unix.MADV_DONTNEED)
-		}
+	for _, e := range unchanged(string(maps), program, fixed(program)) {
+		_, _, _ = unix.Syscall(unix.SYS_MADVISE, e.start, e.length, unix.MADV_DONTNEED)
 	}
 }
 
-// extent reads "from-to" in hexadecimal.
-func extent(text string) (start, length uintptr, ok bool) {
+// fixed tells whether a program has one place in memory. The loader of one that
+// has not writes addresses into it, also where nobody may write afterwards.
+func fixed(program string) bool {
+	file, err := os.Open(program)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	var head [elf.EI_NIDENT + 2]byte
+	_, err = io.ReadFull(file, head[:])
+	kind := head[elf.EI_NIDENT] | head[elf.EI_NIDENT+1] // whichever comes first
+	return err == nil && elf.Type(kind) == elf.ET_EXEC
+}
+
+// extent is a part of memory.
+type extent struct{ start, length uintptr }
+
+// unchanged returns where, by a text as in /proc/self/maps, memory is what the
+// file of the program is.
+func unchanged(maps, program string, fixed bool) []extent {
+	var found []extent
+	for line := range strings.Lines(maps) {
+		fields := strings.Fields(line)
+		if len(fields) < 6 || fields[5] != program {
+			continue
+		}
+		if allowed := fields[1]; allowed != "r-xp" && !(fixed && allowed == "r--p") {
+			continue
+		}
+		if e, ok := parseExtent(fields[0]); ok {
+			found = append(found, e)
+		}
+	}
+	return found
+}
+
+// parseExtent reads "from-to" in hexadecimal.
+func parseExtent(text string) (e extent, ok bool) {
 	from, to, _ := strings.Cut(text, "-")
 	a, err := strconv.ParseUint(from, 16, strconv.IntSize)
 	if err != nil {
-		return 0, 0, false
+		return e, false
 	}
 	b, err := strconv.ParseUint(to, 16, strconv.IntSize)
 	if err != nil || b < a {
-		return 0, 0, false
+		return e, false
 	}
-	return uintptr(a), uintptr(b - a), true
+	return extent{uintptr(a), uintptr(b - a)}, true
 }
