@@ -111,7 +111,7 @@ func TestMetrics(t *testing.T) {
 				tel.Asked(1, nil)
 				s := ended(resolution)
 				s.Phases = nil
-				for _, name := range []string{"claim", "setup", "prepare", "commands", "uploads", "seal", "resolve"} {
+				for _, name := range []string{"claim", "setup", "prepare", "commands", "hold", "uploads", "seal", "resolve"} {
 					s.Phases.Begin(name, false)()
 				}
 				tel.Started(task.Start{TaskID: s.TaskID})
@@ -232,10 +232,26 @@ func TestNoCollector(t *testing.T) {
 		t.Fatal(err)
 	}
 	tel.Ended(ended(task.Completed))
-	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
-	defer cancel()
-	_ = tel.Close(ctx) // it gave up, or not yet: either is right
+	if err := tel.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
 	if !strings.Contains(log.String(), "cannot send traces; check tracesURL") {
 		t.Errorf("the operator reads %q", log.String())
+	}
+}
+
+// TestHangingCollector: the end of the worker waits no longer than it is told.
+func TestHangingCollector(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
+	defer server.Close()
+	defer close(release)
+	tel := start(t, Config{TracesURL: server.URL})
+	tel.Ended(ended(task.Completed))
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := tel.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
 	}
 }
