@@ -1,6 +1,7 @@
 package resourcemonitor
 
 import (
+	"cmp"
 	"math"
 	"strconv"
 	"time"
@@ -101,17 +102,10 @@ func newReport(commands []measurement) report {
 // plus adds what is known.
 func plus(a, b *int64) *int64 {
 	if a == nil || b == nil {
-		return firstOf(a, b)
+		return cmp.Or(a, b)
 	}
 	sum := *a + *b
 	return &sum
-}
-
-func firstOf(a, b *int64) *int64 {
-	if a != nil {
-		return a
-	}
-	return b
 }
 
 // rows are the lines of the log. The last four are those of other workers.
