@@ -55,7 +55,7 @@ func TestReaders(t *testing.T) {
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
-		for i := range 200 {
+		for i := range 50 {
 			prepare(t, f, &task.Run{TaskID: "MsdnIxu4SaSpqbMUDWfdGA", RunID: i, Operator: slog.New(slog.DiscardHandler)})
 		}
 	}()

@@ -73,9 +73,9 @@ func traceEvents(run *task.Run, now time.Time) ([]byte, error) {
 		OtherData: map[string]any{"taskId": run.TaskID, "runId": run.RunID},
 	}
 	for _, p := range run.Phases {
-		elapsed := p.Elapsed
-		if elapsed == 0 {
-			elapsed = now.Sub(p.Start)
+		start, end := p.Start.UnixMicro(), p.Start.Add(p.Elapsed).UnixMicro()
+		if p.Elapsed == 0 {
+			end = now.UnixMicro()
 		}
 		category := "phase"
 		if p.Part {
@@ -83,7 +83,7 @@ func traceEvents(run *task.Run, now time.Time) ([]byte, error) {
 		}
 		t.TraceEvents = append(t.TraceEvents, event{
 			Name: p.Name, Category: category, Kind: "X", Process: 1, Thread: 1,
-			Start: p.Start.UnixMicro(), Elapsed: elapsed.Microseconds(),
+			Start: start, Elapsed: end - start, // rounded at both ends, so that no part is longer than its phase
 		})
 	}
 	return json.MarshalIndent(t, "", " ")

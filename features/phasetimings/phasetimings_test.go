@@ -20,8 +20,8 @@ func TestTraceEvents(t *testing.T) {
 	}
 	run := &task.Run{TaskID: "fN1SbArXTPSVFUUvaOlinQ", RunID: 2, Phases: task.Phases{
 		phase("claim", false, 0, time.Nanosecond),
-		phase("commands", false, 5*time.Microsecond, 2*time.Second),
-		phase("command 0", true, 5*time.Microsecond, time.Second),
+		phase("commands", false, 4900*time.Nanosecond, 2*time.Second+900*time.Nanosecond),
+		phase("command 0", true, 5*time.Microsecond, 2*time.Second+800*time.Nanosecond), // ends no later
 		phase("seal", false, 3*time.Second, 0),
 		phase("phaseTimings", true, 4*time.Second, 0),
 	}}
@@ -41,8 +41,8 @@ func TestTraceEvents(t *testing.T) {
 		"otherData":       map[string]any{"taskId": "fN1SbArXTPSVFUUvaOlinQ", "runId": 2.0},
 		"traceEvents": []any{
 			event("claim", "phase", 0, 0),
-			event("commands", "phase", 5, 2e6),
-			event("command 0", "part", 5, 1e6),
+			event("commands", "phase", 4, 2e6+1),
+			event("command 0", "part", 5, 2e6),
 			event("seal", "phase", 3e6, 2e6),
 			event("phaseTimings", "part", 4e6, 1e6),
 		},

@@ -43,7 +43,7 @@ type Phases []Phase
 func (p *Phases) Begin(name string, part bool) (end func()) {
 	i := len(*p)
 	*p = append(*p, Phase{Name: name, Part: part, Start: time.Now()})
-	return func() { (*p)[i].Elapsed = time.Since((*p)[i].Start) }
+	return func() { (*p)[i].Elapsed = max(time.Since((*p)[i].Start), 1) } // not every clock sees each nanosecond
 }
 
 // noticeable is how long a part must take to be worth a word in a log.

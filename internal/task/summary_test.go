@@ -2,6 +2,7 @@ package task
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -15,6 +16,12 @@ func TestPhases(t *testing.T) {
 	if p[0].Elapsed <= 0 || p[0].Elapsed < p[1].Elapsed || p[2].Elapsed != 0 || !p[1].Part || p[1].Start.Before(p[0].Start) {
 		t.Errorf("got %+v", p)
 	}
+	synctest.Test(t, func(t *testing.T) {
+		var brief Phases
+		if brief.Begin("in no time", false)(); brief[0].Elapsed <= 0 {
+			t.Error("a phase without a measurable length lasts for ever")
+		}
+	})
 	const ms = time.Millisecond
 	for _, test := range []struct {
 		want   string
