@@ -134,6 +134,14 @@ func newSession(t *testing.T) *platform.Session {
 	return session
 }
 
+// askOnDemand has the worker ask clients whether they are there when the test
+// sends it a time.
+func (f *fixture) askOnDemand(patience time.Duration) chan<- time.Time {
+	when := make(chan time.Time)
+	f.server.timing = timing{pings: func() (<-chan time.Time, func()) { return when, func() {} }, patience: patience}
+	return when
+}
+
 // open prepares the run and returns the address of its shell.
 func (f *fixture) open(t *testing.T, ctx context.Context) string {
 	t.Helper()
@@ -288,7 +296,7 @@ func (c *client) starts(t *testing.T, line string) int {
 // dies waits for a process to be gone.
 func dies(t *testing.T, pid int) {
 	t.Helper()
-	if !becomes(5*time.Second, func() bool { return syscall.Kill(pid, 0) != nil }) {
+	if !becomes(patient, func() bool { return syscall.Kill(pid, 0) != nil }) {
 		t.Errorf("process %d is alive", pid)
 	}
 }

@@ -2,9 +2,6 @@ package interactive
 
 import (
 	"encoding/binary"
-	"errors"
-
-	"github.com/coder/websocket"
 
 	"github.com/taskcluster/generic-worker/process/terminal"
 )
@@ -17,30 +14,23 @@ const (
 	frameSize  = 2
 )
 
-var errFrame = errors.New("a message is neither text that was typed nor a size")
-
-// frame is a message of a client.
+// frame is what a message of a client says, if anything.
 type frame struct {
 	input []byte         // what was typed
 	size  *terminal.Size // or the new size of the window
 }
 
-// parseFrame reads a message. What has no rows or columns has no size: such is
-// sent for a window that is not shown.
-func parseFrame(kind websocket.MessageType, message []byte) (frame, error) {
-	if kind != websocket.MessageBinary || len(message) == 0 {
-		return frame{}, errFrame
-	}
-	body := message[1:]
+// parseFrame reads a message. One without rows or columns says nothing: such is
+// sent for a window that is not shown. Nor does one of another kind.
+func parseFrame(message []byte) frame {
 	switch {
-	case message[0] == frameInput:
-		return frame{input: body}, nil
-	case message[0] == frameSize && len(body) == 4:
-		size := terminal.Size{Rows: binary.LittleEndian.Uint16(body), Cols: binary.LittleEndian.Uint16(body[2:])}
-		if size.Rows == 0 || size.Cols == 0 {
-			return frame{}, nil
+	case len(message) > 0 && message[0] == frameInput:
+		return frame{input: message[1:]}
+	case len(message) > 4 && message[0] == frameSize:
+		size := terminal.Size{Rows: binary.LittleEndian.Uint16(message[1:]), Cols: binary.LittleEndian.Uint16(message[3:])}
+		if size.Rows > 0 && size.Cols > 0 {
+			return frame{size: &size}
 		}
-		return frame{size: &size}, nil
 	}
-	return frame{}, errFrame
+	return frame{}
 }

@@ -44,7 +44,7 @@ type server struct {
 
 func newServer(rootURL string, log *slog.Logger) *server {
 	s := &server{
-		log: log, timing: timing{ping: pingPause, patience: patience},
+		log: log, timing: timing{pings: pings, patience: patience},
 		rooms: map[key]*room{}, over: map[key]bool{},
 	}
 	if page, err := url.Parse(rootURL); err == nil {

@@ -29,8 +29,16 @@ const (
 	reasonMax = 120
 )
 
-// timing can be shortened by tests.
-type timing struct{ ping, patience time.Duration }
+// timing can be changed by tests.
+type timing struct {
+	pings    func() (when <-chan time.Time, stop func())
+	patience time.Duration
+}
+
+func pings() (when <-chan time.Time, stop func()) {
+	ticker := time.NewTicker(pingPause)
+	return ticker.C, ticker.Stop
+}
 
 // Why a shell ends before its program does.
 var (
@@ -68,13 +76,8 @@ func (s *session) serve(ctx context.Context, end context.CancelCauseFunc) {
 
 // verdict says in words how a shell ended.
 func verdict(result process.Result, err error) (why string, code websocket.StatusCode) {
-	switch {
-	case err == nil:
+	if err == nil {
 		return fmt.Sprintf("the shell exited with %d", result.ExitCode), websocket.StatusNormalClosure
-	case errors.Is(err, errFrame):
-		return err.Error(), websocket.StatusPolicyViolation
-	case errors.Is(err, errLeft), errors.Is(err, errSilent):
-		return err.Error(), websocket.StatusGoingAway
 	}
 	if _, broken := errors.AsType[*process.StartError](err); broken {
 		return err.Error(), websocket.StatusInternalError
@@ -162,14 +165,11 @@ func (s *session) program(ctx context.Context, term *terminal.Terminal) (process
 // listen passes on what the client types, until it leaves.
 func (s *session) listen(ctx context.Context, term *terminal.Terminal) error {
 	for {
-		kind, message, err := s.conn.Read(ctx)
+		_, message, err := s.conn.Read(ctx)
 		if err != nil {
 			return errLeft
 		}
-		frame, err := parseFrame(kind, message)
-		if err != nil {
-			return err
-		}
+		frame := parseFrame(message)
 		if frame.size != nil {
 			_ = term.Resize(*frame.size) // it is closed, which others notice
 		}
@@ -205,13 +205,13 @@ func (s *session) send(ctx context.Context, p []byte) error {
 // watch asks now and then whether the client is there. One whose answer nobody
 // reads, because the shell does not read what was typed, is believed.
 func (s *session) watch(ctx context.Context) error {
-	ticker := time.NewTicker(s.timing.ping)
-	defer ticker.Stop()
+	when, stop := s.timing.pings()
+	defer stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-ticker.C:
+		case <-when:
 		}
 		asking, cancel := context.WithTimeout(ctx, s.timing.patience)
 		err := s.conn.Ping(asking)
