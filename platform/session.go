@@ -22,6 +22,9 @@ type Session struct {
 	// Secrets are names of variables that no command may leave on the disk for
 	// the next, as commands on Windows do with all others.
 	Secrets []string
+	// Limit, if set, is told of each command before anybody else has it, also
+	// of those beside.
+	Limit func(*process.Command)
 
 	marker   string   // NAME=value in the environment of all the task's processes
 	environ  []string // what commands start from, NAME=value
@@ -52,10 +55,8 @@ func (s *Session) Command(argv []string, env map[string]string) (*process.Comman
 	if err != nil {
 		return nil, err
 	}
-	command.As = s.As
-	command.Marker = s.marker
 	s.commands++
-	return command, nil
+	return s.ready(command), nil
 }
 
 // Beside returns a command that runs beside the task's own: with the same
@@ -63,7 +64,16 @@ func (s *Session) Command(argv []string, env map[string]string) (*process.Comman
 // systems argv is the program and its arguments. It may be called concurrently,
 // and what it returns may run while the task's commands do.
 func (s *Session) Beside(argv []string, env map[string]string) *process.Command {
-	return &process.Command{Argv: argv, Dir: s.Dir, Env: merge(s.environ, env), As: s.As, Marker: s.marker}
+	return s.ready(&process.Command{Argv: argv, Dir: s.Dir, Env: merge(s.environ, env)})
+}
+
+// ready makes a command one of this session.
+func (s *Session) ready(command *process.Command) *process.Command {
+	command.As, command.Marker = s.As, s.marker
+	if s.Limit != nil {
+		s.Limit(command)
+	}
+	return command
 }
 
 // Close takes the place away and closes Root. It takes one rename, not the

@@ -88,7 +88,6 @@ func (r *run) command(ctx context.Context, i int, argv []string) error {
 	}
 	command.Output = r.Log
 	command.Grace = r.worker.Config.Grace
-	r.limit(command)
 	ctx, abort := context.WithCancelCause(ctx)
 	defer abort(nil)
 	figures := r.watch(i, command, abort)

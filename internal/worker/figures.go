@@ -17,9 +17,9 @@ import (
 const goesFirst = 500
 
 // limit tells a command what it may use.
-func (r *run) limit(command *process.Command) {
-	command.Limits = r.worker.Config.Limits
-	if !r.worker.Config.SpareTasks {
+func (w *Worker) limit(command *process.Command) {
+	command.Limits = w.Config.Limits
+	if !w.Config.SpareTasks {
 		command.OOMScore = goesFirst
 	}
 }

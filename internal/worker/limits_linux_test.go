@@ -1,11 +1,16 @@
 package worker_test
 
 import (
+	"bytes"
+	"context"
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/taskcluster/generic-worker/features"
 	"github.com/taskcluster/generic-worker/internal/queue/queuetest"
+	"github.com/taskcluster/generic-worker/internal/task"
 	"github.com/taskcluster/generic-worker/internal/worker"
 	"github.com/taskcluster/generic-worker/process/usage"
 )
@@ -50,9 +55,37 @@ func TestP2ForkBomb(t *testing.T) {
 	}
 }
 
-// TestSpareTasks leaves the order of processes to kill alone.
-func TestSpareTasks(t *testing.T) {
+// TestP3WhatRunsBeside has a feature start something beside the task's commands,
+// as shells are: it may use no more than they.
+func TestP3WhatRunsBeside(t *testing.T) {
 	t.Parallel()
+	var place bytes.Buffer
+	ended := make(chan error, 1)
+	beside := hooks("beside", features.Hooks{})
+	beside.attach = func(run *task.Run) (features.Hooks, error) {
+		return features.Hooks{Prepare: func(ctx context.Context) error {
+			command := run.Session.Beside([]string{"/bin/sh", "-c", "cat /proc/self/oom_score_adj; exec tail /dev/zero"}, run.Environment())
+			command.Output = &place
+			_, err := command.Run(ctx)
+			ended <- err
+			return nil
+		}}, nil
+	}
+	s := newSite(t, queuetest.FakeOptions{}, func(w *worker.Worker) {
+		w.Config.Limits = usage.Limits{Memory: 64 << 20}
+		w.Features = append(w.Features, beside)
+	}).start()
+	if got := outcome(s.resolved(s.fake.AddTask(shell("true")), 0)); got != "completed" {
+		t.Errorf("resolved as %s", got)
+	}
+	if err := <-ended; !strings.HasPrefix(place.String(), "500\n") || !strings.Contains(fmt.Sprint(err), "out of memory: limit 64.00 MiB") {
+		t.Errorf("its place among those to kill is %q, and it ended for %v", &place, err)
+	}
+}
+
+// TestSpareTasks leaves the order of processes to kill alone. Others would start
+// in the place of commands that are started in this process at the same time.
+func TestSpareTasks(t *testing.T) {
 	s := newSite(t, queuetest.FakeOptions{}, func(w *worker.Worker) { w.Config.SpareTasks = true }).start()
 	if log := logOf(t, s.resolved(s.fake.AddTask(shell("cat /proc/self/oom_score_adj")), 0)); !strings.Contains(log, "\n0\n") {
 		t.Errorf("the command's place is not the usual one:\n%s", log)

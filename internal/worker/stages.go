@@ -92,10 +92,11 @@ func (r *run) acceptable() error {
 
 func (r *run) openSession(ctx context.Context) error {
 	session, err := r.worker.Engine.Open(ctx, platform.SessionName(r.TaskID, r.RunID))
-	r.Session = session
 	if err != nil {
 		return fmt.Errorf("cannot make a place for the task to run in: %w", err)
 	}
+	session.Limit = r.worker.limit
+	r.Session = session
 	return nil
 }
 

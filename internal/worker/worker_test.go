@@ -116,16 +116,6 @@ func (s *site) resolved(taskID string, runID int) queuetest.Run {
 	return run
 }
 
-// claimed waits until a run is claimed.
-func (s *site) claimed(taskID string, runID int) {
-	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
-	defer cancel()
-	if _, err := s.fake.WaitClaimed(ctx, taskID, runID); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
 // appears waits until a file exists.
 func appears(t *testing.T, path string) {
 	t.Helper()
@@ -211,7 +201,7 @@ type staged struct {
 func (s staged) Name() string                                 { return s.name }
 func (s staged) Attach(run *task.Run) (features.Hooks, error) { return s.attach(run) }
 
-func hooks(name string, h features.Hooks) features.Feature {
+func hooks(name string, h features.Hooks) staged {
 	return staged{name: name, attach: func(*task.Run) (features.Hooks, error) { return h, nil }}
 }
 
