@@ -23,7 +23,7 @@ func (q *Queue) route(verb, path, name string, answer func(*call) (any, error)) 
 }
 
 // Handler serves a queue's APIs under /api, artifacts' data under /storage,
-// and a short text at the root. It expects paths as they were sent: whatever
+// and short texts at the root and where a deployment has its page for shells. It expects paths as they were sent: whatever
 // wraps it must not clean or decode them.
 func Handler(q *Queue) http.Handler {
 	m := mux.NewRouter().UseEncodedPath().SkipClean(true)
@@ -37,6 +37,7 @@ func Handler(q *Queue) http.Handler {
 	}
 	beside.Register(server, m)
 	m.HandleFunc("/", greet).Methods(http.MethodGet, http.MethodHead)
+	m.HandleFunc("/shell/", greetVisitor).Methods(http.MethodGet, http.MethodHead)
 	m.NotFoundHandler = http.HandlerFunc(server.NotFound)
 	m.MethodNotAllowedHandler = m.NotFoundHandler
 	return server.Contain(m)
@@ -49,6 +50,25 @@ func greet(w http.ResponseWriter, _ *http.Request) {
 Its API is Taskcluster's: use this address as the root URL of any Taskcluster
 client. Credentials are in the file credentials.json of the queue's directory.
 `)
+}
+
+// greetVisitor tells who follows the link to the shell of a task how to open
+// one: a browser needs more for it than a text.
+func greetVisitor(w http.ResponseWriter, r *http.Request) {
+	task := r.URL.Query().Get("taskId")
+	if !rest.SlugForm.MatchString(task) {
+		task = "TASK_ID"
+	}
+	header := w.Header()
+	header.Set("Content-Type", "text/plain; charset=utf-8")
+	header.Set("Cache-Control", "no-store")
+	fmt.Fprintf(w, `This queue has no page for shells. In a terminal on its machine, this opens the
+shell of the task:
+
+  generic-worker task shell --config FILE %s
+
+FILE is the configuration of the worker; a task of "task run" needs none.
+`, task)
 }
 
 // runID returns the run that the path names, whose form was checked.

@@ -249,3 +249,28 @@ func TestPages(t *testing.T) {
 		t.Errorf("recent tasks are %v, %v; want 6, the oldest last", recent, err)
 	}
 }
+
+// TestWhereShellsWouldBe follows the link to the shell of a task.
+func TestWhereShellsWouldBe(t *testing.T) {
+	t.Parallel()
+	s := serve(t, local.Options{})
+	id := slugid.Nice()
+	for query, want := range map[string]string{
+		"v=2&socketUrl=ws%3A%2F%2F127.0.0.1%2Fshell%2Fsesame&runId=0&taskId=" + id: "task shell --config FILE " + id + "\n",
+		"taskId=%3Cscript%3E": "task shell --config FILE TASK_ID\n",
+		"":                    "task shell --config FILE TASK_ID\n",
+	} {
+		response, err := http.Get(s.url + "/shell/?" + query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		if err != nil || response.StatusCode != http.StatusOK || !strings.Contains(string(text), want) || strings.Contains(string(text), "sesame") {
+			t.Errorf("%s: status %d, %s, %v", query, response.StatusCode, text, err)
+		}
+		if kind := response.Header.Get("Content-Type"); kind != "text/plain; charset=utf-8" {
+			t.Errorf("it is %s", kind)
+		}
+	}
+}
