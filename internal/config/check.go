@@ -21,7 +21,7 @@ func (s *sources) check(set settings) {
 	s.checkRootURL(set.RootURL)
 	s.checkCertificate(set.Certificate)
 	s.checkEngine(set.Engine)
-	s.checkDockerPayloads(set.DockerPayloads)
+	s.checkPayloads(set)
 	for _, name := range []string{"publicIP", "privateIP"} {
 		s.checkAddress(name)
 	}
@@ -105,9 +105,12 @@ func (s *sources) checkEngine(engine string) {
 // insecure is the engine of this build.
 const insecure = "insecure"
 
-func (s *sources) checkDockerPayloads(choice string) {
-	if choice == "sandbox" {
+func (s *sources) checkPayloads(set settings) {
+	switch {
+	case set.DockerPayloads == "sandbox":
 		s.complain("/dockerPayloads", "is sandbox, which is not offered yet", "write native to run such commands without their image, or refuse")
+	case set.DockerPayloads == "refuse" && set.DisableNativePayloads:
+		s.complain("/disableNativePayloads", "leaves no task to take, as dockerPayloads is refuse", "remove one of the two")
 	}
 }
 

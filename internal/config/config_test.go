@@ -94,7 +94,7 @@ func TestOfficial(t *testing.T) {
 			},
 			Grace:          10 * time.Second,
 			ShutdownBudget: 20 * time.Second,
-			CancelCheck:    29 * time.Second, SpareTasks: true,
+			CancelCheck:    29 * time.Second, SpareTasks: true, RefuseNative: true,
 		},
 		Features: all.Config{
 			LiveLog: livelog.Config{PublicIP: "192.0.2.3", ExposePort: 32000},
@@ -128,7 +128,7 @@ func TestOfficial(t *testing.T) {
 			"d2gConfig.allowInteractive", "d2gConfig.allowKVM", "d2gConfig.allowLoopbackAudio",
 			"d2gConfig.allowLoopbackVideo", "d2gConfig.allowPrivileged", "d2gConfig.allowPtrace",
 			"d2gConfig.allowTaskclusterProxy", "d2gConfig.enableD2G", "d2gConfig.gpus", "d2gConfig.logTranslation",
-			"disableNativePayloads", "headlessTasks",
+			"headlessTasks",
 			"livelogExecutable", "livelogPortBase",
 			"runAfterUserCreation", "sentryProject", "shutdownMachineOnIdle",
 			"shutdownMachineOnInternalError", "taskclusterProxyExecutable", "wstAudience", "wstServerURL",
@@ -277,9 +277,15 @@ func TestIneffective(t *testing.T) {
 
 func TestDockerPayloads(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]bool{"": false, "dockerPayloads: native": false, "dockerPayloads: refuse": true} {
-		if got := load(t, write(t, "c.yml", "rootURL: local\n"+text+"\n")).Worker.RefuseDocker; got != want {
-			t.Errorf("%s: refused: %v", text, got)
+	for text, refused := range map[string]struct{ docker, native bool }{
+		"":                            {},
+		"dockerPayloads: native":      {},
+		"dockerPayloads: refuse":      {docker: true},
+		"disableNativePayloads: true": {native: true},
+	} {
+		got := load(t, write(t, "c.yml", "rootURL: local\n"+text+"\n")).Worker
+		if got.RefuseDocker != refused.docker || got.RefuseNative != refused.native {
+			t.Errorf("%s: refused are those for docker-worker: %v, others: %v", text, got.RefuseDocker, got.RefuseNative)
 		}
 	}
 }

@@ -48,7 +48,7 @@ func effective(name string) bool {
 	switch name {
 	case "rootURL", "clientId", "accessToken", "certificate",
 		"provisionerId", "workerType", "workerGroup", "workerId",
-		"engine", "dockerPayloads", "stateDir", "tasksDir", "cleanUpTaskDirs", "localQueue", "cachesDir", "downloadsDir", "requiredDiskSpaceMegabytes",
+		"engine", "dockerPayloads", "disableNativePayloads", "stateDir", "tasksDir", "cleanUpTaskDirs", "localQueue", "cachesDir", "downloadsDir", "requiredDiskSpaceMegabytes",
 		"capacity", "numberOfTasksToRun", "idleTimeoutSecs", "maxTaskRunTime",
 		"mountLimits", "purgeCacheAgeHours",
 		"gracePeriodSecs", "shutdownBudgetSecs", "cancelCheckSecs", "logSizeLimitMegabytes",

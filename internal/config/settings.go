@@ -82,6 +82,7 @@ type settings struct {
 	RunnersInstanceID     string         `json:"instanceID"` // as worker-runner spells it
 	Region                string         `json:"region"`
 	DockerPayloads        string         `json:"dockerPayloads"`
+	DisableNativePayloads bool           `json:"disableNativePayloads"`
 	EnableMetadata        bool           `json:"enableMetadata"`
 	MetricsAddress        string         `json:"metricsAddress"`
 	TracesURL             string         `json:"tracesURL"`
@@ -160,6 +161,7 @@ func (s settings) config() *Config {
 			MaxTaskRunTime: time.Duration(s.MaxTaskRunTime) * time.Second,
 			StateDir:       absolute(s.StateDir),
 			RefuseDocker:   s.DockerPayloads == "refuse",
+			RefuseNative:   s.DisableNativePayloads,
 			WorkerLocation: s.WorkerLocation,
 			InstanceType:   s.InstanceType,
 			Metadata:       s.metadata(),

@@ -21,7 +21,9 @@ type Config struct {
 	StateDir       string        // the worker's own files, not shared with another worker
 	// RefuseDocker makes tasks malformed whose payloads were written for
 	// docker-worker; otherwise their commands run without the image.
-	RefuseDocker   bool
+	RefuseDocker bool
+	// RefuseNative makes all other tasks malformed.
+	RefuseNative   bool
 	WorkerLocation string // TASKCLUSTER_WORKER_LOCATION, if set
 	InstanceType   string // TASKCLUSTER_INSTANCE_TYPE, if set
 	// Metadata is printed at the top of every task's log.

@@ -64,6 +64,8 @@ func TestResolutions(t *testing.T) {
 		{name: "payload for docker-worker", payload: inImage("echo hello"), want: "completed", log: "The image ubuntu:24.04 is not used"},
 		{name: "payload for docker-worker that fails", payload: inImage("exit 4", with("onExitStatus", map[string]any{"retry": []int{4}})), want: "exception/intermittent-task"},
 		{name: "payload for a container", payload: inImage("true", with("capabilities", map[string]any{"privileged": true})), want: "exception/malformed-payload", log: "/capabilities/privileged: asks for a container with all rights on the machine"},
+		{name: "refused payload for generic-worker", payload: shell("true"), edit: func(w *worker.Worker) { w.Config.RefuseNative = true }, want: "exception/malformed-payload", log: "takes only payloads for docker-worker; write the task's payload for it"},
+		{name: "only payloads for docker-worker", payload: inImage("true"), edit: func(w *worker.Worker) { w.Config.RefuseNative = true }, want: "completed"},
 		{name: "refused payload for docker-worker", payload: inImage("true"), edit: func(w *worker.Worker) { w.Config.RefuseDocker = true }, want: "exception/malformed-payload", log: "takes no payloads for docker-worker; send the task to a pool that does"},
 		{name: "caches this pool lacks", payload: inImage("true", with("cache", map[string]any{"c": "/c"})), want: "exception/malformed-payload", log: "asks for cache, which"},
 		{name: "what a payload for docker-worker gets in another way", payload: inImage("true", with("artifacts", map[string]any{"a": map[string]any{"type": "file", "path": "/a"}})), want: "completed", log: "artifact a is taken from /a of this machine"},

@@ -78,6 +78,10 @@ func (r *run) acceptable() error {
 		return task.Errorf(task.MalformedPayload, "image: pool %s takes no payloads for docker-worker; send the task to a pool that does, or write its payload for generic-worker",
 			r.worker.Config.Identity.TaskQueueID)
 	}
+	if p.Image == nil && r.worker.Config.RefuseNative {
+		return task.Errorf(task.MalformedPayload, "pool %s takes only payloads for docker-worker; write the task's payload for it, with an image, or send the task to another pool",
+			r.worker.Config.Identity.TaskQueueID)
+	}
 	if err := p.CheckExpiry(time.Time(d.Deadline), time.Time(d.Expires)); err != nil {
 		return task.Errorf(task.MalformedPayload, "the task's artifacts cannot be published; mend the payload and create a new task:\n%w", err)
 	}
