@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 }
 
 // patient bounds every wait of a test.
-const patient = 20 * time.Second
+const patient = time.Minute
 
 // operator is a log that tests can read while it is written.
 type operator struct {

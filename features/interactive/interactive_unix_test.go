@@ -451,7 +451,15 @@ func TestHold(t *testing.T) {
 			pid := one.starts(t, `sh -c 'X; exec sleep 600' &`)
 			_ = one.CloseNow()
 			dies(t, pid)
-			other := visit(t, socket) // as it is still held
+			if !becomes(patient, func() bool { return strings.Count(f.text(t), " closed after ") == 2 }) {
+				t.Errorf("the log is\n%s", f.text(t))
+			}
+			other := visit(t, socket)
+			other.types(t, `echo sti""ll`)
+			other.sees(t, `still`)
+			if strings.Contains(f.text(t), "the task ends now") {
+				t.Error("it is not held any more")
+			}
 			other.types(t, "exit")
 			other.ends(t)
 		}, "the last shell was exited"},

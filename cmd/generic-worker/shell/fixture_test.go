@@ -108,7 +108,7 @@ func worker(t *testing.T, serve func(t *testing.T, conn *websocket.Conn)) string
 
 // receive returns the next message.
 func receive(t *testing.T, conn *websocket.Conn) string {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	_, message, err := conn.Read(ctx)
 	if err != nil {
