@@ -153,6 +153,8 @@ func TestX11ShellsEndWithTheTask(t *testing.T) {
 			}
 			c.types(t, `sh -c 'trap "" HUP TERM; echo rea""dy; while :; do sleep 1; done'`)
 			c.sees(t, `ready`)
+			secret := socket[strings.LastIndex(socket, "/")+1:]
+			room, _ := f.server.find(secret)
 			began := time.Now()
 			if row.abort != nil {
 				abort(row.abort)
@@ -160,9 +162,14 @@ func TestX11ShellsEndWithTheTask(t *testing.T) {
 					t.Error("a shell can be opened in a task that is aborted")
 				}
 			}
-			f.finish(t)
+			if err := f.hooks.Finish(ctx, task.Failed); err != nil {
+				t.Error(err)
+			}
 			if took := time.Since(began); took > 15*time.Second { // two when nothing else runs
 				t.Errorf("it took %v", took)
+			}
+			if open, _ := f.server.find(secret); open != nil || len(room.ends) > 0 {
+				t.Errorf("the task went on with %d shells", len(room.ends))
 			}
 			for _, pid := range pids {
 				dies(t, pid)
