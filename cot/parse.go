@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode"
 )
 
@@ -79,13 +80,13 @@ func spelling(v *value, known, required []string) error {
 }
 
 var (
-	slug    = regexp.MustCompile(`^[A-Za-z0-9_-]{22}$`)
-	ordinal = regexp.MustCompile(`^(0|[1-9][0-9]{0,5})$`)
+	slug    = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_-]{22}$`) })
+	ordinal = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(0|[1-9][0-9]{0,5})$`) })
 )
 
 // identity reads which run the certificate is about, and who did it.
 func (c *Certificate) identity(root *value) error {
-	if run := root.get(memberRunID); ordinal.Match(run.raw) {
+	if run := root.get(memberRunID); ordinal().Match(run.raw) {
 		c.RunID, _ = strconv.Atoi(string(run.raw)) // it is a number
 	} else {
 		return malformed("%s is %s and not the number of a run", memberRunID, brief(string(run.raw)))
@@ -100,7 +101,7 @@ func (c *Certificate) identity(root *value) error {
 		}
 		*m.to = v.text()
 	}
-	if !slug.MatchString(c.TaskID) {
+	if !slug().MatchString(c.TaskID) {
 		return malformed("%s is %q, which is not a task id", memberTaskID, brief(c.TaskID))
 	}
 	return nil

@@ -20,7 +20,7 @@ const sessionPrefix = "task_"
 
 // sessionName is what a session may be called: also a hostile task ID stays
 // one plain name.
-var sessionName = regexp.MustCompile(`^` + sessionPrefix + `[A-Za-z0-9_-]{1,40}$`)
+var sessionName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^` + sessionPrefix + `[A-Za-z0-9_-]{1,40}$`) })
 
 // Insecure is the engine that runs tasks as the worker's own user: a task can
 // do to the machine, to the worker and to other tasks whatever that user can.
@@ -104,8 +104,8 @@ func (e *Insecure) place() *os.Root {
 // the worker's user only. Something that has the name already goes to the
 // trash, unless it is an open session, which is an error.
 func (e *Insecure) Open(_ context.Context, name string) (*Session, error) {
-	if !sessionName.MatchString(name) {
-		return nil, fmt.Errorf("cannot make a task directory named %q: the name must match %s", name, sessionName)
+	if !sessionName().MatchString(name) {
+		return nil, fmt.Errorf("cannot make a task directory named %q: the name must match %s", name, sessionName())
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -99,7 +99,7 @@ func TestSessionName(t *testing.T) {
 		{"-_1SbArXTPSVFNUvaOlinQ", 3, "task_-_1SbArXTPSVF_3"},
 		{"short", 1, "task_short_1"},
 	} {
-		if got := SessionName(row.task, row.run); got != row.want || len(got) > 20 || !sessionName.MatchString(got) {
+		if got := SessionName(row.task, row.run); got != row.want || len(got) > 20 || !sessionName().MatchString(got) {
 			t.Errorf("SessionName(%q, %d) = %q, want %q", row.task, row.run, got, row.want)
 		}
 	}

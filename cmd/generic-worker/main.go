@@ -15,9 +15,11 @@ import (
 	"github.com/taskcluster/generic-worker/cmd/generic-worker/child"
 	"github.com/taskcluster/generic-worker/cmd/generic-worker/exit"
 	"github.com/taskcluster/generic-worker/cmd/generic-worker/keys"
+	"github.com/taskcluster/generic-worker/internal/footprint"
 )
 
 func main() {
+	footprint.Start()
 	os.Exit(execute(context.Background(), os.Args[1:]))
 }
 

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // CheckCommand is the rule that profile gpg has for commands of decision
@@ -90,7 +91,9 @@ func strictScript(script string) error {
 
 // shellToken is the beginning of a script: blanks, &&, or a part of a word in
 // which no character means anything to the shell but a variable's value.
-var shellToken = regexp.MustCompile(`^(?:([ \t]+)|(&&)|([A-Za-z0-9_./:=@%+,-]+)|'([^']*)'|"((?:[^"$` + "`" + `\\]|\$[A-Za-z_][A-Za-z0-9_]*)*)")`)
+var shellToken = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(?:([ \t]+)|(&&)|([A-Za-z0-9_./:=@%+,-]+)|'([^']*)'|"((?:[^"$` + "`" + `\\]|\$[A-Za-z_][A-Za-z0-9_]*)*)")`)
+})
 
 // shellCommands splits a script at && into commands of words, without their
 // quotes.
@@ -108,7 +111,7 @@ func shellCommands(script string) ([][]string, error) {
 		inWord = false
 	}
 	for rest != "" {
-		m := shellToken.FindStringSubmatch(rest)
+		m := shellToken().FindStringSubmatch(rest)
 		if m == nil {
 			return nil, fmt.Errorf("has a text for the shell with more than plain words before %s", quote(rest))
 		}

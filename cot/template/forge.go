@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // Forge is what is known about repositories: on their servers, or in a
@@ -63,9 +64,9 @@ type Fact struct {
 }
 
 var (
-	plainSegment  = regexp.MustCompile(`^[A-Za-z0-9_.+-]+$`)
-	plainRevision = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_./+-]*$`)
-	fullHash      = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
+	plainSegment  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_.+-]+$`) })
+	plainRevision = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_./+-]*$`) })
+	fullHash      = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`) })
 )
 
 // ParseRepository reads a repository's URL, as in
@@ -102,7 +103,7 @@ func ParseRepository(text string, hosts map[string]Kind) (Repository, error) {
 	}
 	segments := strings.Split(path, "/")
 	for _, segment := range segments {
-		if !plainSegment.MatchString(segment) || strings.Trim(segment, ".") == "" {
+		if !plainSegment().MatchString(segment) || strings.Trim(segment, ".") == "" {
 			return refuse("has a path that is not made of plain names")
 		}
 	}
@@ -119,14 +120,14 @@ func (r Repository) name() string { return r.Path[strings.LastIndexByte(r.Path, 
 // server: owner:branch is a branch of a fork, and a..b are two revisions.
 func IsRevision(text string) bool {
 	const longest = 200
-	return len(text) <= longest && plainRevision.MatchString(text) && !strings.Contains(text, "..") && !strings.Contains(text, "//")
+	return len(text) <= longest && plainRevision().MatchString(text) && !strings.Contains(text, "..") && !strings.Contains(text, "//")
 }
 
 // checkRevision refuses revisions which are no names, and, where only a hash
 // will do, those that may be another commit tomorrow.
 func checkRevision(revision string, anyName bool) error {
 	switch {
-	case fullHash.MatchString(revision):
+	case fullHash().MatchString(revision):
 		return nil
 	case !anyName:
 		return refusef("the revision %s is no full hash, so it may be another commit later", quote(revision))

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/taskcluster/generic-worker/cot/chain/definition"
 )
@@ -144,7 +145,7 @@ func (c *Checker) gitHubCron(_ context.Context, p *parent) (values, error) {
 	}, nil
 }
 
-var number = regexp.MustCompile(`^[1-9][0-9]{0,9}$`)
+var number = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[1-9][0-9]{0,9}$`) })
 
 // pullRequest has what the template gets for a pull request. Its commits may
 // be others by now, so they are taken from the task.
@@ -154,7 +155,7 @@ func (c *Checker) pullRequest(ctx context.Context, p *parent) (values, error) {
 		return nil, err
 	}
 	id := p.env("PULL_REQUEST_NUMBER")
-	if !number.MatchString(id) {
+	if !number().MatchString(id) {
 		return nil, refusef("its %s_PULL_REQUEST_NUMBER %s is no number", p.Policy.EnvPrefix, quote(id))
 	}
 	text, err := c.Forge.Fact(ctx, Fact{asked, AboutPullRequest, id})

@@ -117,7 +117,7 @@ func (s *sources) override(variable string, path []string, text string) {
 		s.refused[path[0]] = true
 		return
 	}
-	problems := withoutPosition(doc.Check(s.schema))
+	problems := withoutPosition(refusals(doc))
 	s.settings = merge(s.settings, s.admit(doc, problems))
 	if len(problems) == 0 {
 		delete(s.refused, path[0])

@@ -9,10 +9,8 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/taskcluster/generic-worker/internal/document"
-	"github.com/taskcluster/generic-worker/schemas"
 )
 
 // largestFile bounds the configuration file, in bytes.
@@ -20,8 +18,7 @@ const largestFile = 1 << 20
 
 // sources are what the file and the environment say, and what is wrong with it.
 type sources struct {
-	root   *key
-	schema *document.Schema
+	root *key
 
 	path     string             // of the file; empty for none
 	file     *document.Document // nil if there is none, or none that can be read
@@ -36,10 +33,6 @@ type sources struct {
 	refused    map[string]bool // top-level keys about which enough was said, "" for all
 }
 
-var configSchema = sync.OnceValues(func() (*document.Schema, error) {
-	return document.Compile("config.json", schemas.Config)
-})
-
 // readSources reads the file at path, unless it is empty, and the environment.
 // What is wrong with them is left in problems.
 func readSources(path string, environ []string) (*sources, error) {
@@ -47,11 +40,7 @@ func readSources(path string, environ []string) (*sources, error) {
 	if err != nil {
 		return nil, err
 	}
-	schema, err := configSchema()
-	if err != nil {
-		return nil, err
-	}
-	s := &sources{root: root, schema: schema, path: path, origin: map[string]string{}, refused: map[string]bool{}}
+	s := &sources{root: root, path: path, origin: map[string]string{}, refused: map[string]bool{}}
 	if path != "" {
 		s.readFile()
 	}
@@ -74,7 +63,7 @@ func (s *sources) readFile() {
 		return
 	}
 	s.file = file
-	s.fromFile = s.admit(file, file.Check(s.schema))
+	s.fromFile = s.admit(file, refusals(file))
 }
 
 func fileRemedy(err error) string {

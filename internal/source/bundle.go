@@ -13,6 +13,7 @@ import (
 	"path"
 	"regexp"
 	"strconv"
+	"sync"
 
 	"github.com/taskcluster/generic-worker/cot/chain"
 	"github.com/taskcluster/generic-worker/cot/template"
@@ -83,7 +84,7 @@ var (
 	_ template.Forge = (*Bundle)(nil)
 )
 
-var objectName = regexp.MustCompile(`^[0-9a-f]{64}$`)
+var objectName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9a-f]{64}$`) })
 
 // OpenBundle opens a bundle. The caller closes it.
 func OpenBundle(dir string) (*Bundle, error) {
@@ -115,7 +116,7 @@ func (b *Bundle) read() error {
 		return fmt.Errorf("it has version %d, only %d is known", b.manifest.Version, manifestVersion)
 	}
 	for question, object := range b.manifest.Objects {
-		if !objectName.MatchString(object) {
+		if !objectName().MatchString(object) {
 			return fmt.Errorf("cannot read its manifest: %q is at %q, which is no hash", question, object)
 		}
 	}

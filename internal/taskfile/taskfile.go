@@ -10,6 +10,7 @@ import (
 	"os/user"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/taskcluster/slugid-go/slugid"
@@ -167,11 +168,11 @@ func (t Task) TaskQueueID() string {
 }
 
 // idForm is a UUID in URL-safe base64; which UUIDs it takes is for a queue to say.
-var idForm = regexp.MustCompile(`^[A-Za-z0-9_-]{22}$`)
+var idForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_-]{22}$`) })
 
 // CheckID returns an error that says what a task id is if this is none.
 func CheckID(id string) error {
-	if !idForm.MatchString(id) {
+	if !idForm().MatchString(id) {
 		return fmt.Errorf("%s is no task id: these are 22 letters, digits, - and _, such as fN1SbArXTPSVFNUvaOlinQ; task create prints one", document.Quote(id))
 	}
 	return nil

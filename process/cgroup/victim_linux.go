@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -49,7 +50,7 @@ func (b *Bounds) Victim() string {
 
 // ofOOM is the part of a record that says who was chosen. A name can have any
 // character.
-var ofOOM = regexp.MustCompile(`,task=(.*),pid=(\d+),uid=\d+`)
+var ofOOM = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`,task=(.*),pid=(\d+),uid=\d+`) })
 
 // victimOf reads one record of the kernel's log.
 func victimOf(record, group string, numbered bool) string {
@@ -57,7 +58,7 @@ func victimOf(record, group string, numbered bool) string {
 	if !strings.HasPrefix(text, "oom-kill:") || !strings.Contains(text, "/"+group+",") {
 		return ""
 	}
-	m := ofOOM.FindStringSubmatch(text)
+	m := ofOOM().FindStringSubmatch(text)
 	if m == nil {
 		return ""
 	}

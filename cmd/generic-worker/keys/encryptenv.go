@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -69,7 +70,9 @@ func EncryptEnv() *cobra.Command {
 }
 
 // taskIDForm is what the queue takes for the id of a task.
-var taskIDForm = regexp.MustCompile(`^[A-Za-z0-9_-]{8}[Q-T][A-Za-z0-9_-][CGKOSWaeimquy26-][A-Za-z0-9_-]{10}[AQgw]$`)
+var taskIDForm = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[A-Za-z0-9_-]{8}[Q-T][A-Za-z0-9_-][CGKOSWaeimquy26-][A-Za-z0-9_-]{10}[AQgw]$`)
+})
 
 // run returns the item. Nothing is asked for, and no value is read, before all
 // else is known to be right.
@@ -110,7 +113,7 @@ func (e *encryptEnv) check() error {
 		return exit.Errorf(exit.Usage, "whose variable is it? give --public-key FILE, the public key of the pool")
 	case e.taskID == "":
 		return exit.Errorf(exit.Usage, "for which task? give --task-id ID; generic-worker task new-id makes one for a task that is yet to be created")
-	case !taskIDForm.MatchString(e.taskID):
+	case !taskIDForm().MatchString(e.taskID):
 		return exit.Errorf(exit.Usage, "--task-id %q is no id of a task; generic-worker task new-id makes one", e.taskID)
 	}
 	if err := encryptedenv.CheckName(e.name); err != nil {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -47,7 +48,9 @@ func generateCommand() *cobra.Command {
 	return c
 }
 
-var hostForm = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$`)
+var hostForm = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$`)
+})
 
 // run makes the keys, after it has looked at all of the command line.
 func (g *generate) run(out io.Writer, hosts []string) error {
@@ -60,7 +63,7 @@ func (g *generate) run(out io.Writer, hosts []string) error {
 	}
 	taken := map[string]string{}
 	for _, host := range hosts {
-		if !hostForm.MatchString(host) {
+		if !hostForm().MatchString(host) {
 			return exit.Errorf(exit.Usage, "%q is not the name of a host", host)
 		}
 		short, _, _ := strings.Cut(host, ".")

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"sync"
 )
 
 // Pool returns the pool of a task, as in provisionerId/workerType.
@@ -21,10 +22,10 @@ func (o Object) Scopes() []string {
 	return scopes
 }
 
-var slug = regexp.MustCompile(`^[A-Za-z0-9_-]{22}$`)
+var slug = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_-]{22}$`) })
 
 // IsTaskID tells whether a text has the form of a task id.
-func IsTaskID(text string) bool { return slug.MatchString(text) }
+func IsTaskID(text string) bool { return slug().MatchString(text) }
 
 // Inputs returns the tasks in extra.chainOfTrust.inputs by name, which is their
 // type.

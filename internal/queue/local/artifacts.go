@@ -183,7 +183,7 @@ type finishRequest struct {
 
 func (r *finishRequest) Problems() rest.Problems {
 	var p rest.Problems
-	p.Check(rest.SlugForm.MatchString(r.UploadID), "/uploadId", "must be the uploadId that createArtifact gave")
+	p.Check(rest.SlugForm().MatchString(r.UploadID), "/uploadId", "must be the uploadId that createArtifact gave")
 	return p
 }
 

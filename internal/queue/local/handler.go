@@ -56,7 +56,7 @@ client. Credentials are in the file credentials.json of the queue's directory.
 // one: a browser needs more for it than a text.
 func greetVisitor(w http.ResponseWriter, r *http.Request) {
 	task := r.URL.Query().Get("taskId")
-	if !rest.SlugForm.MatchString(task) {
+	if !rest.SlugForm().MatchString(task) {
 		task = "TASK_ID"
 	}
 	header := w.Header()

@@ -66,7 +66,7 @@ func convert(from, to any) error {
 // CreateTask creates a task, as the queue's call of that name.
 func (q *Queue) CreateTask(ctx context.Context, taskID string, definition json.RawMessage) (tcqueue.TaskStatusStructure, error) {
 	const call = "createTask"
-	if !rest.SlugForm.MatchString(taskID) {
+	if !rest.SlugForm().MatchString(taskID) {
 		return structure(call, ledger.Status{}, rest.Refuse(http.StatusBadRequest, rest.InvalidArguments, "the task id %q is not a slug id", taskID))
 	}
 	d, err := parseTask(taskID, definition)
@@ -151,7 +151,7 @@ func (q *Queue) Claim(ctx context.Context, w queue.Worker, n int) ([]queue.Claim
 	const call = "claimWork"
 	r := claimRequest{Tasks: n, WorkerGroup: w.WorkerGroup, WorkerID: w.WorkerID}
 	p := r.Problems()
-	p.Check(rest.QueueForm.MatchString(w.TaskQueueID), "taskQueueId", "must match "+rest.QueueForm.String())
+	p.Check(rest.QueueForm().MatchString(w.TaskQueueID), "taskQueueId", "must match "+rest.QueueForm().String())
 	if len(p) > 0 {
 		return nil, called(call, rest.Refuse(http.StatusBadRequest, rest.InvalidDocument, "%v", p))
 	}
@@ -219,7 +219,7 @@ func (q *Queue) Resolve(ctx context.Context, claim queue.Claim, outcome queue.Ou
 func (q *Queue) CreateArtifact(ctx context.Context, claim queue.Claim, name string, request json.RawMessage) (json.RawMessage, error) {
 	const call = "createArtifact"
 	r, err := decodeArtifact(request)
-	if err == nil && !rest.NameForm.MatchString(name) {
+	if err == nil && !rest.NameForm().MatchString(name) {
 		err = rest.Refuse(http.StatusBadRequest, rest.InvalidArguments, "the artifact name %q must be printable ASCII", name)
 	}
 	if err == nil && r.StorageType == "s3" && q.options.RootURL == "" {

@@ -32,8 +32,8 @@ type claimRequest struct {
 func (r *claimRequest) Problems() rest.Problems {
 	var p rest.Problems
 	p.Check(r.Tasks >= 1 && r.Tasks <= maxClaims, "/tasks", "must be a number from 1 to "+strconv.Itoa(maxClaims))
-	p.Check(rest.IdentifierForm.MatchString(r.WorkerGroup), "/workerGroup", "must match "+rest.IdentifierForm.String())
-	p.Check(rest.IdentifierForm.MatchString(r.WorkerID), "/workerId", "must match "+rest.IdentifierForm.String())
+	p.Check(rest.IdentifierForm().MatchString(r.WorkerGroup), "/workerGroup", "must match "+rest.IdentifierForm().String())
+	p.Check(rest.IdentifierForm().MatchString(r.WorkerID), "/workerId", "must match "+rest.IdentifierForm().String())
 	return p
 }
 

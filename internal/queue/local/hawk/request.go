@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -22,7 +23,9 @@ type attributes struct {
 }
 
 // One attribute of the header, with the characters that Hawk allows in it.
-var attribute = regexp.MustCompile("^\\s*([a-z]+)=\"([\\w !#$%&'()*+,\\-./:;<=>?@\\[\\]^`{|}~]*)\"\\s*(?:,|$)")
+var attribute = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile("^\\s*([a-z]+)=\"([\\w !#$%&'()*+,\\-./:;<=>?@\\[\\]^`{|}~]*)\"\\s*(?:,|$)")
+})
 
 // parseHeader reads the value of an Authorization header.
 func parseHeader(value string) (attributes, error) {
@@ -39,7 +42,7 @@ func parseHeader(value string) (attributes, error) {
 		"ext": &a.ext, "mac": &a.mac, "app": &a.app, "dlg": &a.dlg,
 	}
 	for strings.TrimSpace(rest) != "" {
-		m := attribute.FindStringSubmatch(rest)
+		m := attribute().FindStringSubmatch(rest)
 		if m == nil {
 			return a, errors.New("the authorization header is malformed")
 		}
@@ -57,11 +60,11 @@ func parseHeader(value string) (attributes, error) {
 	return a, nil
 }
 
-var bewitQuery = regexp.MustCompile(`^(/.*)([?&])bewit=([^&]*)(?:&(.+))?$`)
+var bewitQuery = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(/.*)([?&])bewit=([^&]*)(?:&(.+))?$`) })
 
 // parseBewit reads a bewit, and returns the resource that it signs.
 func parseBewit(resource string) (a attributes, signed string, err error) {
-	m := bewitQuery.FindStringSubmatch(resource)
+	m := bewitQuery().FindStringSubmatch(resource)
 	if m == nil {
 		return a, "", errors.New("the bewit is malformed")
 	}

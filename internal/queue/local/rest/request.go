@@ -18,10 +18,10 @@ import (
 const MaxPage = 1000
 
 // paramForms are the forms that parts of paths must have.
-var paramForms = map[string]*regexp.Regexp{
+var paramForms = map[string]func() *regexp.Regexp{
 	"taskId":       SlugForm,
 	"taskGroupId":  SlugForm,
-	"runId":        regexp.MustCompile(`^(0|[1-9][0-9]{0,3})$`),
+	"runId":        runForm,
 	"taskQueueId":  QueueForm,
 	"workerPoolId": QueueForm,
 	"name":         NameForm,
@@ -29,20 +29,23 @@ var paramForms = map[string]*regexp.Regexp{
 	"namespace":    namespaceForm,
 }
 
+// Forms are compiled when they are first used, because that takes long.
 var (
 	// NameForm is the form of artifacts' and other names.
-	NameForm = regexp.MustCompile(`^[\x20-\x7e]+$`)
+	NameForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[\x20-\x7e]+$`) })
 	// SlugForm is the form of task ids and upload ids.
-	SlugForm = regexp.MustCompile(`^[A-Za-z0-9_-]{8}[Q-T][A-Za-z0-9_-][CGKOSWaeimquy26-][A-Za-z0-9_-]{10}[AQgw]$`)
+	SlugForm = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^[A-Za-z0-9_-]{8}[Q-T][A-Za-z0-9_-][CGKOSWaeimquy26-][A-Za-z0-9_-]{10}[AQgw]$`)
+	})
 	// QueueForm is the form of task queue ids.
-	QueueForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,38}/[A-Za-z0-9_-]{1,38}$`)
+	QueueForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_-]{1,38}/[A-Za-z0-9_-]{1,38}$`) })
 	// IdentifierForm is the form of worker ids and worker groups.
-	IdentifierForm = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,38}$`)
+	IdentifierForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-zA-Z0-9_-]{1,38}$`) })
 	// ProjectForm is the form of project ids.
-	// It is compiled when it is first used, because that takes long.
 	ProjectForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-zA-Z0-9._/-]{1,500}$`) })
 
-	namespaceForm = regexp.MustCompile(`^([a-zA-Z0-9_!~*'()%-]+\.)*[a-zA-Z0-9_!~*'()%-]+$`)
+	runForm       = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(0|[1-9][0-9]{0,3})$`) })
+	namespaceForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^([a-zA-Z0-9_!~*'()%-]+\.)*[a-zA-Z0-9_!~*'()%-]+$`) })
 )
 
 // Problems collects what is wrong with a document, by JSON pointer.

@@ -248,7 +248,7 @@ func writeJSON(w http.ResponseWriter, status int, body any) {
 }
 
 func inWords(form *regexp.Regexp) string {
-	if form == SlugForm {
+	if form == SlugForm() {
 		return "be an id of 22 letters, digits, - and _, made like fN1SbArXTPSVFNUvaOlinQ"
 	}
 	return "match " + form.String()
@@ -261,8 +261,8 @@ func decodeParams(raw map[string]string) (map[string]string, error) {
 		decoded, err := url.PathUnescape(value)
 		params[name] = decoded
 		form, checked := paramForms[name]
-		if err != nil || checked && !form.MatchString(decoded) {
-			wrong = append(wrong, fmt.Sprintf("%s %q must %s", name, value, inWords(form)))
+		if err != nil || checked && !form().MatchString(decoded) {
+			wrong = append(wrong, fmt.Sprintf("%s %q must %s", name, value, inWords(form())))
 		}
 	}
 	if wrong != nil {

@@ -51,7 +51,7 @@ type insertRequest struct {
 
 func (r *insertRequest) Problems() rest.Problems {
 	var p rest.Problems
-	p.Check(rest.SlugForm.MatchString(r.TaskID), "/taskId", "must be a task id")
+	p.Check(rest.SlugForm().MatchString(r.TaskID), "/taskId", "must be a task id")
 	p.Check(r.Rank != nil, "/rank", "is missing")
 	p.Check(isObject(r.Data), "/data", "must be an object")
 	p.Check(r.Expires != nil, "/expires", "is missing")

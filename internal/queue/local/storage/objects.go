@@ -55,7 +55,7 @@ func (r *uploadRequest) Problems() rest.Problems {
 func uploadProblems(projectID, uploadID string, hashes map[string]string) rest.Problems {
 	var p rest.Problems
 	p.Check(rest.ProjectForm().MatchString(projectID), "/projectId", "must match "+rest.ProjectForm().String())
-	p.Check(rest.SlugForm.MatchString(uploadID), "/uploadId", "must be a slug id")
+	p.Check(rest.SlugForm().MatchString(uploadID), "/uploadId", "must be a slug id")
 	for algorithm := range hashes {
 		p.Check(algorithm == "sha256" || algorithm == "sha512", "/hashes/"+algorithm, "is not a known hash; use sha256 or sha512")
 	}

@@ -24,21 +24,24 @@ const (
 	longestDeadline = 5 * 24 * time.Hour
 )
 
+// The patterns are compiled when a task is created: that takes more than a
+// millisecond, which a worker's start should not.
 var (
-	slugPattern        = regexp.MustCompile(`^[A-Za-z0-9_-]{8}[Q-T][A-Za-z0-9_-][CGKOSWaeimquy26-][A-Za-z0-9_-]{10}[AQgw]$`)
-	identifierPattern  = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,38}$`)
-	workerTypePattern  = regexp.MustCompile(`^[a-z]([-a-z0-9]{0,36}[a-z0-9])?$`)
-	taskQueueIDPattern = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,38}/[a-z]([-a-z0-9]{0,36}[a-z0-9])?$`)
-	sourcePattern      = regexp.MustCompile(`^(https?|ssh)://`)
-	requiresPattern    = regexp.MustCompile(`^all-(completed|resolved)$`)
+	slugPattern = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^[A-Za-z0-9_-]{8}[Q-T][A-Za-z0-9_-][CGKOSWaeimquy26-][A-Za-z0-9_-]{10}[AQgw]$`)
+	})
+	identifierPattern  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-zA-Z0-9_-]{1,38}$`) })
+	workerTypePattern  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z]([-a-z0-9]{0,36}[a-z0-9])?$`) })
+	taskQueueIDPattern = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^[a-zA-Z0-9_-]{1,38}/[a-z]([-a-z0-9]{0,36}[a-z0-9])?$`)
+	})
+	sourcePattern   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(https?|ssh)://`) })
+	requiresPattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^all-(completed|resolved)$`) })
+	projectPattern  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-zA-Z0-9._/-]{1,500}$`) })
 )
 
-// projectPattern is compiled when a task is created: that takes a millisecond,
-// which a worker's start should not.
-var projectPattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-zA-Z0-9._/-]{1,500}$`) })
-
 // IsSlug tells whether s is a slug id, the form of task ids.
-func IsSlug(s string) bool { return slugPattern.MatchString(s) }
+func IsSlug(s string) bool { return slugPattern().MatchString(s) }
 
 // Problem is one thing that is wrong with a request.
 type Problem struct {
@@ -92,7 +95,7 @@ func (r *reader) definition(body []byte) *Definition {
 		{name: "workerType", read: r.pattern(&d.WorkerType, workerTypePattern)},
 		{name: "taskQueueId", read: r.pattern(&d.TaskQueueID, taskQueueIDPattern)},
 		{name: "schedulerId", read: r.pattern(&d.SchedulerID, identifierPattern)},
-		{name: "projectId", read: r.pattern(&d.ProjectID, projectPattern())},
+		{name: "projectId", read: r.pattern(&d.ProjectID, projectPattern)},
 		{name: "taskGroupId", read: r.pattern(&d.TaskGroupID, slugPattern)},
 		{name: "dependencies", read: r.list(&d.Dependencies, list{max: maxDependencies, unique: true, item: mustBeSlug})},
 		{name: "requires", read: r.pattern(&d.Requires, requiresPattern)},
@@ -125,7 +128,7 @@ func (r *reader) metadata(m *Metadata) func(string, json.RawMessage) {
 func (r *reader) source(s *string) func(string, json.RawMessage) {
 	return func(at string, value json.RawMessage) {
 		r.text(s, 4096)(at, value)
-		if _, err := url.Parse(*s); err != nil || !sourcePattern.MatchString(*s) {
+		if _, err := url.Parse(*s); err != nil || !sourcePattern().MatchString(*s) {
 			r.report(at, "must be a link that begins with https://, http:// or ssh://")
 		}
 	}

@@ -73,10 +73,10 @@ func (r *reader) decode(at string, value json.RawMessage, into any, form string)
 	return true
 }
 
-func (r *reader) pattern(s *string, form *regexp.Regexp) func(string, json.RawMessage) {
+func (r *reader) pattern(s *string, form func() *regexp.Regexp) func(string, json.RawMessage) {
 	return func(at string, value json.RawMessage) {
-		if r.decode(at, value, s, "a string") && !form.MatchString(*s) {
-			r.report(at, "must match "+form.String())
+		if r.decode(at, value, s, "a string") && !form().MatchString(*s) {
+			r.report(at, "must match "+form().String())
 		}
 	}
 }
