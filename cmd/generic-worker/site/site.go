@@ -10,10 +10,12 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/taskcluster/generic-worker/cmd/generic-worker/trust"
 	"github.com/taskcluster/generic-worker/features/all"
+	"github.com/taskcluster/generic-worker/features/chainoftrust"
 	"github.com/taskcluster/generic-worker/features/interactive"
 	"github.com/taskcluster/generic-worker/features/livelog"
 	"github.com/taskcluster/generic-worker/internal/artifact"
@@ -60,10 +62,8 @@ func (s *Site) open(ctx context.Context, cfg *config.Config, credentials func() 
 	if err != nil {
 		return err
 	}
-	certificates, err := trust.ReadKeys(cfg, s.log)
-	if err != nil {
-		return err
-	}
+	certificates := sync.OnceValues(func() (chainoftrust.Config, error) { return trust.ReadKeys(cfg, s.log) })
+	go func() { _, _ = certificates() }() // takes as long as all else here
 	store, err := s.openCaches(ctx, cfg)
 	if err != nil {
 		return err
@@ -87,7 +87,9 @@ func (s *Site) open(ctx context.Context, cfg *config.Config, credentials func() 
 	wanted.Proxy = wanted.Proxy.For(s.RootURL)
 	wanted.EncryptedEnv.Now = func() time.Time { return time.Now().Add(client.ClockOffset()) }
 	wanted.EncryptedEnv.Keys = keys
-	wanted.ChainOfTrust = certificates
+	if wanted.ChainOfTrust, err = certificates(); err != nil {
+		return err
+	}
 	wanted.Mounts = s.mounts(cfg, client, store)
 	settings := cfg.Worker
 	settings.RootURL = s.RootURL
