@@ -91,7 +91,7 @@ func TestA4Names(t *testing.T) {
 
 // harmlessName says by other means than the parser what a good name is.
 func harmlessName(name string) bool {
-	if !rest.NameForm.MatchString(name) || len(name) > 1024 || strings.Contains(name, `\`) || windowsPath(name) {
+	if !rest.NameForm().MatchString(name) || len(name) > 1024 || strings.Contains(name, `\`) || windowsPath(name) {
 		return false
 	}
 	decoded, err := url.PathUnescape(name)

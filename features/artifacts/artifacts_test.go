@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -21,8 +20,8 @@ import (
 	"github.com/taskcluster/generic-worker/internal/queue"
 	"github.com/taskcluster/generic-worker/internal/queue/queuetest"
 	"github.com/taskcluster/generic-worker/internal/task"
+	"github.com/taskcluster/generic-worker/internal/task/tasktest"
 	"github.com/taskcluster/generic-worker/payload"
-	"github.com/taskcluster/generic-worker/platform"
 )
 
 // stage is a claimed run of a task, up to where its commands are done.
@@ -30,43 +29,14 @@ type stage struct {
 	fake *queuetest.Fake
 	run  *task.Run
 	dir  string
-	log  string
 }
 
-func newStage(t testing.TB, o queuetest.FakeOptions, limits ...queue.Limits) *stage {
+func newStage(t testing.TB, o queuetest.FakeOptions) *stage {
 	t.Helper()
 	s := &stage{fake: queuetest.StartFake(t, o)}
 	s.fake.AddTask(map[string]any{})
-	client := &queue.Client{RootURL: s.fake.URL}
-	for _, l := range limits {
-		client.Limits = l
-	}
-	claims, err := client.Claim(t.Context(), queue.Worker{TaskQueueID: queuetest.TaskQueueID, WorkerGroup: "g", WorkerID: "w"}, 1)
-	if err != nil || len(claims) != 1 {
-		t.Fatalf("claimed %d tasks: %v", len(claims), err)
-	}
-	own := t.TempDir()
-	s.dir, err = filepath.EvalSymlinks(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	root, err := os.OpenRoot(s.dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.log = filepath.Join(own, "log")
-	log, err := task.CreateLog(s.log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { root.Close(); log.Close() })
-	claim := func() queue.Claim { return claims[0] }
-	s.run = &task.Run{
-		TaskID: claims[0].TaskID, RunID: claims[0].RunID, Definition: claims[0].Definition, Claim: claim,
-		Dir: own, Log: log, Operator: slog.New(slog.DiscardHandler),
-		Artifacts: &artifact.Publisher{Queue: client, Claim: claim, RootURL: s.fake.URL, SpoolDir: own},
-		Session:   &platform.Session{Dir: s.dir, Root: root},
-	}
+	s.run = tasktest.Claimed(t, s.fake)
+	s.dir = s.run.Session.Dir
 	return s
 }
 
@@ -98,15 +68,6 @@ func (s *stage) finishUnder(ctx context.Context, t testing.TB, config Config, ar
 		t.Fatal(err)
 	}
 	return hooks.Finish(ctx, task.Completed)
-}
-
-func (s *stage) text(t testing.TB) string {
-	t.Helper()
-	log, err := os.ReadFile(s.log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(log)
 }
 
 // kept returns what the queue has: content of files, and reasons of errors.
@@ -398,7 +359,7 @@ func TestArtifacts(t *testing.T) {
 			if diff := cmp.Diff(test.kept, s.kept(t)); diff != "" {
 				t.Error(diff)
 			}
-			if log := s.text(t); !strings.Contains(log, test.log) {
+			if log := tasktest.Logged(t, s.run); !strings.Contains(log, test.log) {
 				t.Errorf("the log lacks %q:\n%s", test.log, log)
 			}
 		})
@@ -426,7 +387,7 @@ func TestLogAndSummary(t *testing.T) {
 	if err := s.finish(t, Config{}, a, payload.Artifact{Type: payload.Directory, Path: "out", Name: "public/out"}); err != nil {
 		t.Fatal(err)
 	}
-	log := s.text(t)
+	log := tasktest.Logged(t, s.run)
 	for _, want := range []string{
 		`Uploading artifact public/build from file build.log with content encoding "gzip", mime type "text/plain" and expiry ` + stamp(expires),
 		`Uploading artifact public/out/000.zip from file out/000.zip with content encoding "identity", mime type "application/zip" and expiry ` + stamp(time.Time(s.run.Definition.Expires)),
@@ -461,7 +422,8 @@ func TestRefusals(t *testing.T) {
 		for skip := range 3 {
 			t.Run(fmt.Sprint(status, " after ", skip), func(t *testing.T) {
 				t.Parallel()
-				s := newStage(t, queuetest.FakeOptions{}, queue.Limits{Elapsed: time.Second})
+				s := newStage(t, queuetest.FakeOptions{})
+				s.run.Artifacts.Queue.(*queue.Client).Limits.Elapsed = time.Second
 				for i := range 3 {
 					s.write(t, fmt.Sprint("out/", i), fmt.Sprint(i))
 				}
@@ -478,7 +440,7 @@ func TestRefusals(t *testing.T) {
 				if got := s.kept(t); limit == 1 && len(got) != 2 {
 					t.Errorf("kept %v", got)
 				}
-				if log := s.text(t); !strings.Contains(log, fmt.Sprint(status)) && status != http.StatusServiceUnavailable {
+				if log := tasktest.Logged(t, s.run); !strings.Contains(log, fmt.Sprint(status)) && status != http.StatusServiceUnavailable {
 					t.Errorf("the log lacks the status:\n%s", log)
 				}
 			})
@@ -558,7 +520,7 @@ func TestAbort(t *testing.T) {
 			if got := s.kept(t); len(got) != 0 {
 				t.Errorf("kept %v", got)
 			}
-			if log := s.text(t); artifacts[0].Type == payload.File && !strings.Contains(log, "] a              there was no time") {
+			if log := tasktest.Logged(t, s.run); artifacts[0].Type == payload.File && !strings.Contains(log, "] a              there was no time") {
 				t.Errorf("the log does not list it:\n%s", log)
 			}
 		})
@@ -589,8 +551,8 @@ func TestNothingToDo(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if got := s.kept(t); len(got) != 0 || s.text(t) != "" {
-		t.Errorf("kept %v, logged %s", got, s.text(t))
+	if got := s.kept(t); len(got) != 0 || tasktest.Logged(t, s.run) != "" {
+		t.Errorf("kept %v, logged %s", got, tasktest.Logged(t, s.run))
 	}
 }
 

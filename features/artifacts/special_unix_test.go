@@ -17,6 +17,7 @@ import (
 	"github.com/taskcluster/generic-worker/internal/artifact"
 	"github.com/taskcluster/generic-worker/internal/queue/queuetest"
 	"github.com/taskcluster/generic-worker/internal/task"
+	"github.com/taskcluster/generic-worker/internal/task/tasktest"
 )
 
 // Whatever an entry includes and is not published is listed with its reason.
@@ -48,7 +49,7 @@ func TestNothingIsLostSilently(t *testing.T) {
 	if task.ResolutionOf(got) != task.Failed {
 		t.Errorf("got %v", got)
 	}
-	_, list, _ := strings.Cut(s.text(t), "Not published, 13:\n")
+	_, list, _ := strings.Cut(tasktest.Logged(t, s.run), "Not published, 13:\n")
 	list, _, _ = strings.Cut(list, "\n[taskcluster:error]")
 	var rows []string
 	for line := range strings.Lines(list) {
@@ -72,7 +73,7 @@ func TestNothingIsLostSilently(t *testing.T) {
 		"out/late.log the name public/late.log belongs to a feature of this task",
 	}
 	if diff := cmp.Diff(want, rows); diff != "" {
-		t.Errorf("%s\n%s", diff, s.text(t))
+		t.Errorf("%s\n%s", diff, tasktest.Logged(t, s.run))
 	}
 }
 
@@ -138,7 +139,7 @@ func TestA4OddFiles(t *testing.T) {
 	if so := task.ResolutionOf(err); so != task.Failed {
 		t.Errorf("resolved %v: %v", so, err)
 	}
-	kept, log := s.kept(t), s.text(t)
+	kept, log := s.kept(t), tasktest.Logged(t, s.run)
 	published := 0
 	for name := range files {
 		content, ok := kept["public/"+name]

@@ -9,9 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"math/rand/v2"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,10 +19,9 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/taskcluster/generic-worker/features"
-	"github.com/taskcluster/generic-worker/internal/artifact"
-	"github.com/taskcluster/generic-worker/internal/queue"
 	"github.com/taskcluster/generic-worker/internal/queue/queuetest"
 	"github.com/taskcluster/generic-worker/internal/task"
+	"github.com/taskcluster/generic-worker/internal/task/tasktest"
 	"github.com/taskcluster/generic-worker/payload"
 )
 
@@ -32,37 +29,17 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const name = "public/logs/live_backing.log"
 
-// newRun claims a run of a fake queue. Its directory is dir.
-func newRun(t *testing.T, dir string) (*task.Run, *queuetest.Fake) {
+// newRun claims a run of a fake queue.
+func newRun(t *testing.T) (*task.Run, *queuetest.Fake) {
 	t.Helper()
 	fake := queuetest.StartFake(t, queuetest.FakeOptions{KeepBodies: 64 << 20})
-	transport := &http.Transport{}
-	t.Cleanup(transport.CloseIdleConnections)
-	client := &queue.Client{RootURL: fake.URL, HTTP: &http.Client{Transport: transport}}
 	fake.AddTask(map[string]any{})
-	claims, err := client.Claim(t.Context(), queue.Worker{TaskQueueID: queuetest.TaskQueueID, WorkerGroup: "g", WorkerID: "w"}, 1)
-	if err != nil || len(claims) != 1 {
-		t.Fatalf("got %d claims, %v", len(claims), err)
+	run := tasktest.Claimed(t, fake)
+	run.Payload = payload.Payload{
+		Features: payload.Features{BackingLog: true},
+		Logs:     payload.Logs{Live: "public/logs/live.log", Backing: name},
 	}
-	log, err := task.CreateLog(filepath.Join(dir, "log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { log.Close() })
-	claim := func() queue.Claim { return claims[0] }
-	return &task.Run{
-		TaskID:     claims[0].TaskID,
-		Definition: claims[0].Definition,
-		Claim:      claim,
-		Dir:        dir,
-		Log:        log,
-		Operator:   slog.New(slog.DiscardHandler),
-		Artifacts:  &artifact.Publisher{Queue: client, Claim: claim, HTTP: &http.Client{Transport: transport}, SpoolDir: dir},
-		Payload: payload.Payload{
-			Features: payload.Features{BackingLog: true},
-			Logs:     payload.Logs{Live: "public/logs/live.log", Backing: name},
-		},
-	}, fake
+	return run, fake
 }
 
 func attach(t *testing.T, run *task.Run) features.Hooks {
@@ -134,7 +111,7 @@ func TestTheWholeLogIsPublished(t *testing.T) {
 	} {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
-			run, fake := newRun(t, t.TempDir())
+			run, fake := newRun(t)
 			hooks := attach(t, run)
 			if len(hooks.Reserves) != 1 || hooks.Reserves[0] != name {
 				t.Errorf("reserved is %q", hooks.Reserves)
@@ -195,7 +172,7 @@ func TestRefusedLogIsNotTheTasksFault(t *testing.T) {
 	} {
 		t.Run(fmt.Sprint(fault.Endpoint, fault.Status), func(t *testing.T) {
 			t.Parallel()
-			run, fake := newRun(t, t.TempDir())
+			run, fake := newRun(t)
 			fake.Inject(fault)
 			hooks := attach(t, run)
 			printLines(t, run.Log, 10)
@@ -212,7 +189,7 @@ func TestRefusedLogIsNotTheTasksFault(t *testing.T) {
 
 func TestSealEndsWithItsContext(t *testing.T) {
 	t.Parallel()
-	run, _ := newRun(t, t.TempDir())
+	run, _ := newRun(t)
 	hooks := attach(t, run)
 	if err := hooks.Prepare(t.Context()); err != nil {
 		t.Fatal(err)
@@ -228,7 +205,7 @@ func TestSealEndsWithItsContext(t *testing.T) {
 
 func TestCloseWithoutSealEndsTheCopy(t *testing.T) {
 	t.Parallel()
-	run, fake := newRun(t, t.TempDir())
+	run, fake := newRun(t)
 	hooks := attach(t, run)
 	if err := hooks.Prepare(t.Context()); err != nil {
 		t.Fatal(err)
@@ -244,7 +221,7 @@ func TestCloseWithoutSealEndsTheCopy(t *testing.T) {
 
 func TestLogThatSomebodyCutIsPublishedAsFarAsItGoes(t *testing.T) {
 	t.Parallel()
-	run, fake := newRun(t, t.TempDir())
+	run, fake := newRun(t)
 	hooks := attach(t, run)
 	want := printLines(t, run.Log, 100)
 	if err := errors.Join(os.Truncate(filepath.Join(run.Dir, "log"), 50), run.Log.Close()); err != nil {
@@ -261,17 +238,16 @@ func TestLogThatSomebodyCutIsPublishedAsFarAsItGoes(t *testing.T) {
 
 func TestLogThatTheTaskDeletedIsPublished(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	run, fake := newRun(t, dir)
+	run, fake := newRun(t)
 	hooks := attach(t, run)
 	if err := hooks.Prepare(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.RemoveAll(dir); err != nil {
+	if err := os.RemoveAll(run.Dir); err != nil {
 		t.Fatal(err)
 	}
 	want := printLines(t, run.Log, 100)
-	if err := errors.Join(os.RemoveAll(dir), run.Log.Close(), hooks.Seal(t.Context())); err != nil {
+	if err := errors.Join(os.RemoveAll(run.Dir), run.Log.Close(), hooks.Seal(t.Context())); err != nil {
 		t.Fatal(err)
 	}
 	if _, got := published(t, fake, run); got != want {

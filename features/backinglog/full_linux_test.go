@@ -3,6 +3,7 @@ package backinglog
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -22,8 +23,12 @@ func TestLogOnAFullDisk(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	run, fake := newRun(t, dir)
-	run.Artifacts.SpoolDir = t.TempDir()
+	run, fake := newRun(t)
+	run.Dir = dir
+	var err error
+	if run.Log, err = task.CreateLog(filepath.Join(dir, "log")); err != nil {
+		t.Fatal(err)
+	}
 	hooks := attach(t, run)
 	if err := hooks.Prepare(t.Context()); err != nil {
 		t.Fatal(err)
@@ -33,7 +38,7 @@ func TestLogOnAFullDisk(t *testing.T) {
 	if err := run.Log.Close(); err != nil {
 		t.Fatal(err)
 	}
-	err := hooks.Seal(t.Context())
+	err = hooks.Seal(t.Context())
 	if task.ResolutionOf(err) != task.ResourceUnavailable || !errors.Is(err, unix.ENOSPC) {
 		t.Errorf("Seal returned %v", err)
 	}

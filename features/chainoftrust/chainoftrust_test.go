@@ -11,9 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"maps"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,11 +26,10 @@ import (
 	"github.com/taskcluster/generic-worker/features"
 	"github.com/taskcluster/generic-worker/gpg"
 	"github.com/taskcluster/generic-worker/internal/artifact"
-	"github.com/taskcluster/generic-worker/internal/queue"
 	"github.com/taskcluster/generic-worker/internal/queue/queuetest"
 	"github.com/taskcluster/generic-worker/internal/task"
+	"github.com/taskcluster/generic-worker/internal/task/tasktest"
 	"github.com/taskcluster/generic-worker/payload"
-	"github.com/taskcluster/generic-worker/platform"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -55,9 +52,6 @@ func newConfig(t *testing.T) Config {
 func newRun(t *testing.T, extra string) (*task.Run, *queuetest.Fake) {
 	t.Helper()
 	fake := queuetest.StartFake(t, queuetest.FakeOptions{})
-	transport := &http.Transport{}
-	t.Cleanup(transport.CloseIdleConnections)
-	client := &queue.Client{RootURL: fake.URL, HTTP: &http.Client{Transport: transport}}
 	now := time.Now().UTC()
 	definition := fmt.Sprintf(`{"provisionerId":"test-provisioner","workerType":"test-worker","taskQueueId":%q,
 "taskGroupId":"AAAAAAAAQ_CAAAAAAAAAAA","dependencies":[],"requires":"all-completed","routes":[],"priority":"lowest","retries":5,
@@ -66,31 +60,10 @@ func newRun(t *testing.T, extra string) (*task.Run, *queuetest.Fake) {
 	if err := fake.AddDefinition("AAAAAAAAQ_CAAAAAAAAAAA", json.RawMessage(definition)); err != nil {
 		t.Fatal(err)
 	}
-	claims, err := client.Claim(t.Context(), queue.Worker{TaskQueueID: queuetest.TaskQueueID, WorkerGroup: "g", WorkerID: "w"}, 1)
-	if err != nil || len(claims) != 1 {
-		t.Fatalf("got %d claims, %v", len(claims), err)
-	}
-	dir := t.TempDir()
-	log, err := task.CreateLog(filepath.Join(dir, "log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { log.Close() })
-	root, err := os.OpenRoot(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { root.Close() })
-	claim := func() queue.Claim { return claims[0] }
-	return &task.Run{
-		TaskID: claims[0].TaskID, RunID: claims[0].RunID, Definition: claims[0].Definition, Claim: claim,
-		Dir: dir, Log: log, Operator: slog.New(slog.DiscardHandler),
-		Artifacts: &artifact.Publisher{
-			Queue: client, Claim: claim, HTTP: &http.Client{Transport: transport}, SpoolDir: dir, RootURL: "https://tc.example.com",
-		},
-		Session: &platform.Session{Dir: root.Name(), Root: root},
-		Payload: payload.Payload{Features: payload.Features{ChainOfTrust: true}},
-	}, fake
+	run := tasktest.Claimed(t, fake)
+	run.Artifacts.RootURL = "https://tc.example.com"
+	run.Payload = payload.Payload{Features: payload.Features{ChainOfTrust: true}}
+	return run, fake
 }
 
 func stamp(t time.Time) string { return t.Format("2006-01-02T15:04:05.000Z") }

@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
-	"log/slog"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -17,10 +15,9 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/taskcluster/taskcluster/v44/clients/client-go/tcqueue"
-
 	"github.com/taskcluster/generic-worker/gpg"
 	"github.com/taskcluster/generic-worker/internal/task"
+	"github.com/taskcluster/generic-worker/internal/task/tasktest"
 	"github.com/taskcluster/generic-worker/payload"
 )
 
@@ -107,16 +104,10 @@ func item(t testing.TB, f fields) string {
 
 func newRun(t testing.TB, items ...string) *task.Run {
 	t.Helper()
-	log, err := task.CreateLog(filepath.Join(t.TempDir(), "log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { log.Close() })
-	return &task.Run{
-		TaskID: taskID, Log: log, Operator: slog.New(slog.DiscardHandler),
-		Definition: tcqueue.TaskDefinitionResponse{ProvisionerID: "proj", WorkerType: "linux"},
-		Payload:    payload.Payload{Env: map[string]string{"PLAIN": "x", "Mixed": "y"}, EncryptedEnv: items},
-	}
+	run := tasktest.New(t)
+	run.TaskID, run.Definition.ProvisionerID, run.Definition.WorkerType = taskID, "proj", "linux"
+	run.Payload = payload.Payload{Env: map[string]string{"PLAIN": "x", "Mixed": "y"}, EncryptedEnv: items}
+	return run
 }
 
 // start attaches the feature and prepares the run; what it refuses is

@@ -3,18 +3,14 @@
 package interactive
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"log/slog"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -23,10 +19,9 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/taskcluster/generic-worker/features"
-	"github.com/taskcluster/generic-worker/internal/artifact"
-	"github.com/taskcluster/generic-worker/internal/queue"
 	"github.com/taskcluster/generic-worker/internal/queue/queuetest"
 	"github.com/taskcluster/generic-worker/internal/task"
+	"github.com/taskcluster/generic-worker/internal/task/tasktest"
 	"github.com/taskcluster/generic-worker/payload"
 	"github.com/taskcluster/generic-worker/platform"
 )
@@ -39,39 +34,20 @@ func TestMain(m *testing.M) {
 // patient bounds every wait of a test.
 const patient = time.Minute
 
-// operator is a log that tests can read while it is written.
-type operator struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (o *operator) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(p)
-}
-
-func (o *operator) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
-}
-
 // fixture is a worker's shells, a queue and one claimed run with a place.
 type fixture struct {
 	*Feature
-	run     *task.Run
-	fake    *queuetest.Fake
-	log     *operator
-	logFile string
-	hooks   features.Hooks
+	run   *task.Run
+	fake  *queuetest.Fake
+	log   *tasktest.Text
+	hooks features.Hooks
 }
 
 func newFixture(t *testing.T, config Config, wanted payload.Interactive) *fixture {
 	t.Helper()
-	log := &operator{}
+	log := &tasktest.Text{}
 	logger := slog.New(slog.NewTextHandler(log, nil))
-	f := &fixture{fake: queuetest.StartFake(t, queuetest.FakeOptions{}), log: log, logFile: filepath.Join(t.TempDir(), "log")}
+	f := &fixture{fake: queuetest.StartFake(t, queuetest.FakeOptions{}), log: log}
 	config.RootURL = f.fake.URL
 	f.Feature = New(config, logger)
 	t.Cleanup(func() {
@@ -81,30 +57,12 @@ func newFixture(t *testing.T, config Config, wanted payload.Interactive) *fixtur
 			t.Error(err)
 		}
 	})
-	client := &queue.Client{RootURL: f.fake.URL, HTTP: queue.NewHTTPClient()}
-	t.Cleanup(client.HTTP.CloseIdleConnections)
 	f.fake.AddTask(map[string]any{})
-	claims, err := client.Claim(t.Context(), queue.Worker{TaskQueueID: queuetest.TaskQueueID, WorkerGroup: "g", WorkerID: "w"}, 1)
-	if err != nil || len(claims) != 1 {
-		t.Fatalf("got %d claims, %v", len(claims), err)
-	}
-	claim := func() queue.Claim { return claims[0] }
-	runLog, err := task.CreateLog(f.logFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { runLog.Close() })
-	f.run = &task.Run{
-		TaskID:      claims[0].TaskID,
-		Definition:  claims[0].Definition,
-		Claim:       claim,
-		Log:         runLog,
-		Operator:    logger,
-		Artifacts:   &artifact.Publisher{Queue: client, Claim: claim, HTTP: client.HTTP},
-		Session:     newSession(t),
-		Environment: func() map[string]string { return map[string]string{"COLOR": "blue", "PS1": "$ "} },
-		Payload:     payload.Payload{MaxRunTime: time.Hour, Features: payload.Features{Interactive: wanted}},
-	}
+	f.run = tasktest.Claimed(t, f.fake)
+	f.run.Operator, f.run.Session = logger, newSession(t)
+	f.run.Environment = func() map[string]string { return map[string]string{"COLOR": "blue", "PS1": "$ "} }
+	f.run.Payload = payload.Payload{MaxRunTime: time.Hour, Features: payload.Features{Interactive: wanted}}
+	var err error
 	if f.hooks, err = f.Attach(f.run); err != nil {
 		t.Fatal(err)
 	}
@@ -181,14 +139,7 @@ func (f *fixture) finish(t *testing.T) {
 }
 
 // text is the task's log.
-func (f *fixture) text(t *testing.T) string {
-	t.Helper()
-	text, err := os.ReadFile(f.logFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
-}
+func (f *fixture) text(t *testing.T) string { return tasktest.Logged(t, f.run) }
 
 // ask makes the request of a websocket and returns the answer's status.
 func ask(t *testing.T, socket string, header http.Header) int {

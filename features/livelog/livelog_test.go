@@ -1,7 +1,6 @@
 package livelog
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,19 +9,16 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/taskcluster/generic-worker/features"
-	"github.com/taskcluster/generic-worker/internal/artifact"
-	"github.com/taskcluster/generic-worker/internal/queue"
 	"github.com/taskcluster/generic-worker/internal/queue/queuetest"
 	"github.com/taskcluster/generic-worker/internal/task"
+	"github.com/taskcluster/generic-worker/internal/task/tasktest"
 	"github.com/taskcluster/generic-worker/payload"
 )
 
@@ -32,24 +28,6 @@ const (
 	liveName    = "public/logs/live.log"
 	backingName = "public/logs/live_backing.log"
 )
-
-// operator is a log that tests can read while it is written.
-type operator struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (o *operator) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(p)
-}
-
-func (o *operator) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
-}
 
 func newClient(t testing.TB) *http.Client {
 	transport := &http.Transport{}
@@ -62,13 +40,13 @@ type fixture struct {
 	*Feature
 	run   *task.Run
 	fake  *queuetest.Fake
-	log   *operator
+	log   *tasktest.Text
 	hooks features.Hooks
 }
 
 func newFixture(t *testing.T, config Config) *fixture {
 	t.Helper()
-	log := &operator{}
+	log := &tasktest.Text{}
 	logger := slog.New(slog.NewTextHandler(log, nil))
 	f := &fixture{Feature: New(config, logger), fake: queuetest.StartFake(t, queuetest.FakeOptions{}), log: log}
 	t.Cleanup(func() {
@@ -78,25 +56,13 @@ func newFixture(t *testing.T, config Config) *fixture {
 			t.Error(err)
 		}
 	})
-	client := &queue.Client{RootURL: f.fake.URL, HTTP: newClient(t)}
 	f.fake.AddTask(map[string]any{})
-	claims, err := client.Claim(t.Context(), queue.Worker{TaskQueueID: queuetest.TaskQueueID, WorkerGroup: "g", WorkerID: "w"}, 1)
-	if err != nil || len(claims) != 1 {
-		t.Fatalf("got %d claims, %v", len(claims), err)
-	}
-	claim := func() queue.Claim { return claims[0] }
-	f.run = &task.Run{
-		TaskID:     claims[0].TaskID,
-		Definition: claims[0].Definition,
-		Claim:      claim,
-		Log:        newLog(t),
-		Operator:   logger,
-		Artifacts:  &artifact.Publisher{Queue: client, Claim: claim, HTTP: newClient(t)},
-		Payload: payload.Payload{
-			MaxRunTime: time.Hour,
-			Features:   payload.Features{LiveLog: true, BackingLog: true},
-			Logs:       payload.Logs{Live: liveName, Backing: backingName},
-		},
+	f.run = tasktest.Claimed(t, f.fake)
+	f.run.Operator = logger
+	f.run.Payload = payload.Payload{
+		MaxRunTime: time.Hour,
+		Features:   payload.Features{LiveLog: true, BackingLog: true},
+		Logs:       payload.Logs{Live: liveName, Backing: backingName},
 	}
 	f.attach(t)
 	return f
@@ -118,15 +84,7 @@ func (f *fixture) attach(t *testing.T) {
 	}
 }
 
-func newLog(t testing.TB) *task.Log {
-	t.Helper()
-	log, err := task.CreateLog(filepath.Join(t.TempDir(), "log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { log.Close() })
-	return log
-}
+func newLog(t testing.TB) *task.Log { return tasktest.New(t).Log }
 
 // published waits for the live log to be an artifact of the type.
 func (f *fixture) published(t *testing.T, storageType string) queuetest.Stored {

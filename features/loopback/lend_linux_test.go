@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"log/slog"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/taskcluster/generic-worker/internal/task"
+	"github.com/taskcluster/generic-worker/internal/task/tasktest"
 )
 
 // machine is a root of a file system with a modprobe of its own, whose group
@@ -50,22 +50,10 @@ var (
 
 func newRun(t *testing.T) (*task.Run, func() string) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "log")
-	log, err := task.CreateLog(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { log.Close() })
-	run := &task.Run{Log: log, Operator: slog.New(slog.DiscardHandler)}
+	run := tasktest.New(t)
 	run.Definition.ProvisionerID, run.Definition.WorkerType = "proj", "linux"
 	run.Payload.Features.LoopbackVideo, run.Payload.Features.LoopbackAudio = true, true
-	return run, func() string {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			t.Error(err)
-		}
-		return string(text)
-	}
+	return run, func() string { return tasktest.Logged(t, run) }
 }
 
 func TestVideoDevice(t *testing.T) {

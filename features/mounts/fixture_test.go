@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"io/fs"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -20,11 +19,10 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/taskcluster/taskcluster/v44/clients/client-go/tcqueue"
-
 	"github.com/taskcluster/generic-worker/internal/cache"
 	"github.com/taskcluster/generic-worker/internal/fetch"
 	"github.com/taskcluster/generic-worker/internal/task"
+	"github.com/taskcluster/generic-worker/internal/task/tasktest"
 	"github.com/taskcluster/generic-worker/payload"
 	"github.com/taskcluster/generic-worker/platform"
 )
@@ -166,33 +164,14 @@ type visitor struct {
 	*scene
 	run *task.Run
 	dir string
-	log string
 }
 
 func (s *scene) visitor(t testing.TB, mounts ...payload.Mount) *visitor {
 	t.Helper()
-	own := t.TempDir()
-	dir, err := filepath.EvalSymlinks(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	v := &visitor{scene: s, dir: dir, log: filepath.Join(own, "log")}
-	log, err := task.CreateLog(v.log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { root.Close(); log.Close() })
-	v.run = &task.Run{
-		TaskID: "KTBKfEgxR5GdfIIREQIvFQ", LastExit: -1, Dir: own, Log: log, Operator: slog.New(slog.DiscardHandler),
-		Definition: tcqueue.TaskDefinitionResponse{Dependencies: []string{madeBy}},
-		Session:    &platform.Session{Dir: dir, Root: root},
-		Payload:    payload.Payload{Mounts: mounts},
-	}
-	return v
+	run := tasktest.New(t)
+	run.TaskID, run.Definition.Dependencies = "KTBKfEgxR5GdfIIREQIvFQ", []string{madeBy}
+	run.Payload.Mounts = mounts
+	return &visitor{scene: s, run: run, dir: run.Session.Dir}
 }
 
 // mounted prepares the run and calls meanwhile, as the task would run; then it
@@ -213,14 +192,7 @@ func (v *visitor) mounted(t testing.TB, meanwhile func()) error {
 	return task.First(err, hooks.Finish(t.Context(), task.ResolutionOf(err)))
 }
 
-func (v *visitor) text(t testing.TB) string {
-	t.Helper()
-	text, err := os.ReadFile(v.log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
-}
+func (v *visitor) text(t testing.TB) string { return tasktest.Logged(t, v.run) }
 
 func (v *visitor) read(t testing.TB, path string) string {
 	t.Helper()

@@ -1,40 +1,33 @@
 package osgroups
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/taskcluster/generic-worker/internal/task"
+	"github.com/taskcluster/generic-worker/internal/task/tasktest"
 )
 
-func newRun(t *testing.T, groups ...string) (*task.Run, string) {
+func newRun(t *testing.T, groups ...string) *task.Run {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "log")
-	log, err := task.CreateLog(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { log.Close() })
-	run := &task.Run{Log: log}
+	run := tasktest.New(t)
 	run.Definition.ProvisionerID, run.Definition.WorkerType = "proj", "linux"
 	run.Payload.OSGroups = groups
-	return run, path
+	return run
 }
 
 func TestNoGroups(t *testing.T) {
 	t.Parallel()
 	for _, groups := range [][]string{nil, {}} {
-		run, path := newRun(t, groups...)
+		run := newRun(t, groups...)
 		hooks, err := New().Attach(run)
 		if err != nil || hooks.Scopes != nil || hooks.Prepare != nil {
 			t.Errorf("got %+v, %v", hooks, err)
 		}
-		if text, err := os.ReadFile(path); err != nil || len(text) > 0 {
-			t.Errorf("logged %s: %v", text, err)
+		if text := tasktest.Logged(t, run); text != "" {
+			t.Errorf("logged %s", text)
 		}
 	}
 }
@@ -42,7 +35,7 @@ func TestNoGroups(t *testing.T) {
 func TestMember(t *testing.T) {
 	t.Parallel()
 	in, _ := groups(t)
-	run, path := newRun(t, in)
+	run := newRun(t, in)
 	hooks, err := New().Attach(run)
 	if err != nil {
 		t.Fatal(err)
@@ -53,9 +46,8 @@ func TestMember(t *testing.T) {
 	if err := hooks.Prepare(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	text, err := os.ReadFile(path)
-	if want := "[osGroups] Commands run as " + name() + ", who is in " + in; err != nil || !strings.Contains(string(text), want) {
-		t.Errorf("logged %s: %v", text, err)
+	if text, want := tasktest.Logged(t, run), "[osGroups] Commands run as "+name()+", who is in "+in; !strings.Contains(text, want) {
+		t.Errorf("logged %s", text)
 	}
 }
 
@@ -64,7 +56,7 @@ func TestMember(t *testing.T) {
 func TestNoMember(t *testing.T) {
 	t.Parallel()
 	in, out := groups(t)
-	run, _ := newRun(t, "no-such-group", in, out, "")
+	run := newRun(t, "no-such-group", in, out, "")
 	_, err := New().Attach(run)
 	if task.ResolutionOf(err) != task.MalformedPayload {
 		t.Fatalf("got %v", err)

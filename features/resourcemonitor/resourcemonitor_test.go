@@ -7,10 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"log/slog"
 	"math"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -21,12 +19,10 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/taskcluster/generic-worker/features"
-	"github.com/taskcluster/generic-worker/internal/artifact"
-	"github.com/taskcluster/generic-worker/internal/queue"
 	"github.com/taskcluster/generic-worker/internal/queue/queuetest"
 	"github.com/taskcluster/generic-worker/internal/task"
+	"github.com/taskcluster/generic-worker/internal/task/tasktest"
 	"github.com/taskcluster/generic-worker/payload"
-	"github.com/taskcluster/generic-worker/platform"
 	"github.com/taskcluster/generic-worker/process"
 	"github.com/taskcluster/generic-worker/process/usage"
 )
@@ -61,37 +57,14 @@ func TestMain(m *testing.M) {
 type stage struct {
 	fake *queuetest.Fake
 	run  *task.Run
-	log  string
 }
 
 func newStage(t *testing.T) *stage {
 	t.Helper()
 	s := &stage{fake: queuetest.StartFake(t, queuetest.FakeOptions{KeepBodies: 1 << 20})}
 	s.fake.AddTask(map[string]any{})
-	client := &queue.Client{RootURL: s.fake.URL}
-	claims, err := client.Claim(t.Context(), queue.Worker{TaskQueueID: queuetest.TaskQueueID, WorkerGroup: "g", WorkerID: "w"}, 1)
-	if err != nil || len(claims) != 1 {
-		t.Fatalf("claimed %d tasks: %v", len(claims), err)
-	}
-	own, dir := t.TempDir(), t.TempDir()
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.log = filepath.Join(own, "log")
-	log, err := task.CreateLog(s.log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { root.Close(); log.Close() })
-	claim := func() queue.Claim { return claims[0] }
-	s.run = &task.Run{
-		TaskID: claims[0].TaskID, RunID: claims[0].RunID, Definition: claims[0].Definition, Claim: claim,
-		Dir: own, Log: log, Operator: slog.New(slog.DiscardHandler),
-		Artifacts: &artifact.Publisher{Queue: client, Claim: claim, RootURL: s.fake.URL, SpoolDir: own},
-		Session:   &platform.Session{Dir: dir, Root: root},
-		Payload:   payload.Default(),
-	}
+	s.run = tasktest.Claimed(t, s.fake)
+	s.run.Payload = payload.Default()
 	return s
 }
 
@@ -302,15 +275,12 @@ func TestNotShort(t *testing.T) {
 			if _, err := s.command(t, s.attach(t, config), 0, "100ms"); err != nil {
 				t.Errorf("got %v", err)
 			}
-			text, err := os.ReadFile(s.log)
-			if err != nil {
-				t.Fatal(err)
-			}
+			text := tasktest.Logged(t, s.run)
 			want := 0
 			if config.WarnOnly {
 				want = 1
 			}
-			if got := strings.Count(string(text), "short of memory"); got != want {
+			if got := strings.Count(text, "short of memory"); got != want {
 				t.Errorf("said %d times that memory is short, want %d:\n%s", got, want, text)
 			}
 		})

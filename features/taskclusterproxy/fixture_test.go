@@ -1,7 +1,6 @@
 package taskclusterproxy
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -10,7 +9,6 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -21,6 +19,7 @@ import (
 	"github.com/taskcluster/generic-worker/internal/queue"
 	"github.com/taskcluster/generic-worker/internal/queue/local"
 	"github.com/taskcluster/generic-worker/internal/task"
+	"github.com/taskcluster/generic-worker/internal/task/tasktest"
 	"github.com/taskcluster/generic-worker/payload"
 	"github.com/taskcluster/generic-worker/platform"
 )
@@ -39,25 +38,7 @@ type site struct {
 	people *queue.Client
 	worker *queue.Client
 	engine *platform.Insecure
-	log    *buffer // the operator's
-}
-
-// buffer can be read while it is written.
-type buffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
+	log    *tasktest.Text // the operator's
 }
 
 func newSite(t testing.TB) *site {
@@ -76,7 +57,7 @@ func newSite(t testing.TB) *site {
 			t.Error(err)
 		}
 	})
-	s := &site{url: url, queue: q, log: &buffer{}, engine: &platform.Insecure{TasksDir: t.TempDir(), CleanUp: true}}
+	s := &site{url: url, queue: q, log: &tasktest.Text{}, engine: &platform.Insecure{TasksDir: t.TempDir(), CleanUp: true}}
 	s.people, s.worker = s.connect(t, q.Credentials()), s.connect(t, q.WorkerCredentials())
 	if err := s.engine.Start(t.Context()); err != nil {
 		t.Fatal(err)

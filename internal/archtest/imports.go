@@ -45,6 +45,7 @@ var table = []row{
 	{folder: "features", may: featureMay},
 	{folder: "internal/contractor", may: []string{"platform/sandbox", "process", "internal/artifact", "internal/document", "schemas"}},
 
+	{folder: "internal/task/tasktest", may: []string{"internal/artifact", "internal/queue", "internal/queue/queuetest", "internal/task", "platform"}},
 	{folder: "internal/task", may: []string{"payload", "platform", "process", "internal/queue", "internal/artifact", "internal/mask"}},
 	{folder: "internal/cache", may: []string{"internal/cache/shelf", "internal/cache/tree"}, mustNot: []string{"net/http"}},
 	{folder: "internal/cache/shelf", may: []string{"internal/cache/tree", "internal/filelock", "internal/trash"}, mustNot: []string{"net/http"}},
