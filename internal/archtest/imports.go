@@ -143,7 +143,6 @@ var forTests = []string{
 var inOneFolder = map[string]string{
 	"github.com/spf13/cobra":              "cmd/generic-worker",
 	"github.com/kardianos/service":        "platform",
-	"github.com/schollz/progressbar/v3":   "cmd/generic-worker",
 	"github.com/go-git/go-git/v5":         "cot/keyrepo",
 	"github.com/json-e/json-e/v4":         "cot/template",
 	"github.com/mholt/archives":           "internal/unpack",

@@ -38,6 +38,7 @@ type Fake struct {
 	URL string // the root URL, without trailing slash
 
 	o      FakeOptions
+	routes map[string]endpoint
 	server *http.Server
 	served chan struct{} // closed when the server has ended
 	closed chan struct{} // closed when it shall end
@@ -99,6 +100,7 @@ func NewFake(o FakeOptions) (*Fake, error) {
 		issued: make(map[string]time.Time), wake: make(chan struct{}), changed: make(chan struct{}),
 		random: rand.New(rand.NewPCG(o.Seed, o.Seed)),
 	}
+	f.routes = f.endpoints()
 	f.server = &http.Server{
 		Handler: f, ReadHeaderTimeout: time.Minute,
 		ErrorLog: log.New(discard{}, "", 0),

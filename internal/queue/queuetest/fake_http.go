@@ -50,20 +50,23 @@ func inputError(message string) reply {
 // ServeHTTP answers one request.
 func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{f: f, w: w, r: r, runID: -1}
-	endpoint, handle := x.route()
+	endpoint, known := f.routes[x.route()]
+	if !known {
+		endpoint.handle = func(*exchange) reply { return notFound("route") }
+	}
 	if f.o.Skew != 0 {
 		w.Header().Set("Date", f.now().UTC().Format(http.TimeFormat))
 	}
 	began := time.Now()
 	f.mu.Lock()
-	x.fault = f.pick(endpoint)
+	x.fault = f.pick(endpoint.name)
 	x.entry = len(f.calls)
 	clientID := clientOf(r)
 	f.calls = append(f.calls, Call{
-		At: began, Method: r.Method, Endpoint: endpoint, TaskID: x.taskID, RunID: x.runID,
+		At: began, Method: r.Method, Endpoint: endpoint.name, TaskID: x.taskID, RunID: x.runID,
 		Name: x.name, ClientID: clientID, Fault: x.fault.Kind,
 	})
-	if endpoint == "" {
+	if !known {
 		f.violate("unknown endpoint: %s %s", r.Method, r.URL.EscapedPath())
 	}
 	f.notify()
@@ -75,7 +78,7 @@ func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.mu.Unlock()
 	}()
 
-	if endpoint != "putData" {
+	if endpoint.name != "putData" {
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 10<<20))
 		if err != nil {
 			x.answer(refuse(http.StatusRequestEntityTooLarge, "InputTooLarge", "body does not arrive or is too long"))
@@ -91,7 +94,7 @@ func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.answer(*refusal)
 		return
 	}
-	x.answer(handle(x))
+	x.answer(endpoint.handle(x))
 }
 
 // record completes the ledger's entry.
@@ -126,30 +129,30 @@ func (x *exchange) answer(r reply) {
 
 type handler func(*exchange) reply
 
-// route finds out what a request is about. Paths are split before they are
+// route finds out what a request is about, and where in endpoints that is. Paths are split before they are
 // decoded: an artifact's name may contain encoded slashes, or plain ones.
-func (x *exchange) route() (string, handler) {
+func (x *exchange) route() string {
 	service, path, _ := strings.Cut(strings.TrimPrefix(x.r.URL.EscapedPath(), "/"), "/")
 	if service == "storage" {
 		x.name = unescape(path)
-		return x.endpoint(x.r.Method + " storage")
+		return x.r.Method + " storage"
 	}
 	parts := strings.Split(path, "/")
 	if service != "api" || len(parts) < 3 || parts[1] != "v1" {
-		return x.endpoint("")
+		return ""
 	}
 	service, parts = parts[0], parts[2:]
 	kind := service + " " + parts[0]
 	switch {
 	case kind == "queue task" && len(parts) > 1:
-		return x.endpoint(x.r.Method + " " + x.taskKind(parts[1:]))
+		return x.r.Method + " " + x.taskKind(parts[1:])
 	case len(parts) > 1:
 		if kind == "queue task-group" {
 			parts = parts[:2]
 		}
 		x.name = unescape(strings.Join(parts[1:], "/"))
 	}
-	return x.endpoint(x.r.Method + " " + kind)
+	return x.r.Method + " " + kind
 }
 
 // taskKind takes a path apart that follows /task/.
@@ -174,74 +177,44 @@ func (x *exchange) taskKind(parts []string) string {
 	return kind
 }
 
-func (x *exchange) endpoint(kind string) (string, handler) {
-	f := x.f
-	switch kind {
-	case "GET queue ping":
-		return "ping", func(*exchange) reply { return reply{200, map[string]any{"alive": true, "uptime": 1}} }
-	case "PUT task":
-		return "createTask", f.createTask
-	case "GET task":
-		return "task", f.task
-	case "GET task status":
-		return "status", f.onTask(func(t *fakeTask) reply { return f.statusOf(t) })
-	case "POST task schedule":
-		return "scheduleTask", f.onTask(f.schedule)
-	case "POST task rerun":
-		return "rerunTask", f.onTask(f.rerun)
-	case "POST task cancel":
-		return "cancelTask", f.onTask(f.cancel)
-	case "GET queue task-group":
-		return "listTaskGroup", f.listTaskGroup
-	case "POST queue claim-work":
-		return "claimWork", f.claimWork
-	case "POST run reclaim":
-		return "reclaimTask", f.onRun(f.reclaim)
-	case "POST run completed":
-		return "reportCompleted", f.onRun(f.reportAs("completed"))
-	case "POST run failed":
-		return "reportFailed", f.onRun(f.reportAs("failed"))
-	case "POST run exception":
-		return "reportException", f.onRun(f.reportAs("exception"))
-	}
-	return x.artifactEndpoint(kind)
+// endpoint is one thing that the queue and its neighbours are asked.
+type endpoint struct {
+	name   string
+	handle handler
 }
 
-func (x *exchange) artifactEndpoint(kind string) (string, handler) {
-	f := x.f
-	switch kind {
-	case "POST run artifacts name":
-		return "createArtifact", f.onRun(f.createArtifact)
-	case "PUT run artifacts name":
-		return "finishArtifact", f.onRun(f.finishArtifact)
-	case "GET run artifacts name":
-		return "getArtifact", f.onRun(f.getArtifact)
-	case "GET task artifacts name":
-		return "getLatestArtifact", f.onRun(f.getArtifact)
-	case "GET task artifact-content name":
-		return "latestArtifact", f.onRun(f.artifactContent)
-	case "PUT object start-download":
-		return "startDownload", f.startDownload
-	case "GET index task":
-		return "findTask", f.findTask
-	case "POST auth scopes":
-		return "expandScopes", f.expandScopes
-	case "GET purge-cache purge-cache":
-		return "purgeRequests", f.purgeRequests
-	case "GET run artifacts":
-		return "listArtifacts", f.onRun(f.listArtifacts)
-	case "GET task artifacts":
-		return "listLatestArtifacts", f.onRun(f.listArtifacts)
-	case "PUT object upload":
-		return "createUpload", f.createUpload
-	case "POST object finish-upload":
-		return "finishUpload", f.finishUpload
-	case "PUT storage":
-		return "putData", f.putData
-	case "GET storage":
-		return "getData", f.getData
+// endpoints returns them by what route makes of a method and a path.
+func (f *Fake) endpoints() map[string]endpoint {
+	return map[string]endpoint{
+		"GET queue ping":                 {"ping", func(*exchange) reply { return reply{200, map[string]any{"alive": true, "uptime": 1}} }},
+		"PUT task":                       {"createTask", f.createTask},
+		"GET task":                       {"task", f.task},
+		"GET task status":                {"status", f.onTask(func(t *fakeTask) reply { return f.statusOf(t) })},
+		"POST task schedule":             {"scheduleTask", f.onTask(f.schedule)},
+		"POST task rerun":                {"rerunTask", f.onTask(f.rerun)},
+		"POST task cancel":               {"cancelTask", f.onTask(f.cancel)},
+		"GET queue task-group":           {"listTaskGroup", f.listTaskGroup},
+		"POST queue claim-work":          {"claimWork", f.claimWork},
+		"POST run reclaim":               {"reclaimTask", f.onRun(f.reclaim)},
+		"POST run completed":             {"reportCompleted", f.onRun(f.reportAs("completed"))},
+		"POST run failed":                {"reportFailed", f.onRun(f.reportAs("failed"))},
+		"POST run exception":             {"reportException", f.onRun(f.reportAs("exception"))},
+		"POST run artifacts name":        {"createArtifact", f.onRun(f.createArtifact)},
+		"PUT run artifacts name":         {"finishArtifact", f.onRun(f.finishArtifact)},
+		"GET run artifacts name":         {"getArtifact", f.onRun(f.getArtifact)},
+		"GET task artifacts name":        {"getLatestArtifact", f.onRun(f.getArtifact)},
+		"GET task artifact-content name": {"latestArtifact", f.onRun(f.artifactContent)},
+		"PUT object start-download":      {"startDownload", f.startDownload},
+		"GET index task":                 {"findTask", f.findTask},
+		"POST auth scopes":               {"expandScopes", f.expandScopes},
+		"GET purge-cache purge-cache":    {"purgeRequests", f.purgeRequests},
+		"GET run artifacts":              {"listArtifacts", f.onRun(f.listArtifacts)},
+		"GET task artifacts":             {"listLatestArtifacts", f.onRun(f.listArtifacts)},
+		"PUT object upload":              {"createUpload", f.createUpload},
+		"POST object finish-upload":      {"finishUpload", f.finishUpload},
+		"PUT storage":                    {"putData", f.putData},
+		"GET storage":                    {"getData", f.getData},
 	}
-	return "", func(*exchange) reply { return notFound("route") }
 }
 
 // onTask makes a handler of what is done to an existing task, under the lock.
