@@ -2,28 +2,16 @@ package config
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
 	"strings"
 	"time"
 
-	"github.com/taskcluster/generic-worker/features/all"
-	"github.com/taskcluster/generic-worker/features/chainoftrust"
-	"github.com/taskcluster/generic-worker/features/encryptedenv"
-	"github.com/taskcluster/generic-worker/features/interactive"
-	"github.com/taskcluster/generic-worker/features/livelog"
-	"github.com/taskcluster/generic-worker/features/loopback"
-	"github.com/taskcluster/generic-worker/features/metadata"
-	"github.com/taskcluster/generic-worker/features/mounts"
-	"github.com/taskcluster/generic-worker/features/resourcemonitor"
-	"github.com/taskcluster/generic-worker/features/taskclusterproxy"
 	"github.com/taskcluster/generic-worker/internal/cache"
 	"github.com/taskcluster/generic-worker/internal/mask"
 	"github.com/taskcluster/generic-worker/internal/queue"
 	"github.com/taskcluster/generic-worker/internal/telemetry"
-	"github.com/taskcluster/generic-worker/internal/unpack"
 	"github.com/taskcluster/generic-worker/internal/worker"
 )
 
@@ -147,45 +135,9 @@ func (s *sources) decode() (settings, error) {
 }
 
 func (s settings) config() *Config {
-	c := &Config{
-		Worker: worker.Config{
-			Identity: queue.Worker{
-				TaskQueueID: s.ProvisionerID + "/" + s.WorkerType,
-				WorkerGroup: s.WorkerGroup,
-				WorkerID:    s.WorkerID,
-			},
-			RootURL:        strings.TrimRight(s.RootURL, "/"),
-			Capacity:       s.Capacity,
-			TasksToRun:     int(min(s.NumberOfTasksToRun, math.MaxInt)),
-			IdleTimeout:    time.Duration(s.IdleTimeoutSecs) * time.Second,
-			MaxTaskRunTime: time.Duration(s.MaxTaskRunTime) * time.Second,
-			StateDir:       absolute(s.StateDir),
-			RefuseDocker:   s.DockerPayloads == "refuse",
-			RefuseNative:   s.DisableNativePayloads,
-			WorkerLocation: s.WorkerLocation,
-			InstanceType:   s.InstanceType,
-			Metadata:       s.metadata(),
-			Grace:          time.Duration(s.GracePeriodSecs) * time.Second,
-			ShutdownBudget: time.Duration(s.ShutdownBudgetSecs) * time.Second,
-			CancelCheck:    time.Duration(s.CancelCheckSecs) * time.Second,
-		},
-		Features: all.Config{
-			LiveLog: livelog.Config{
-				Enabled:    s.EnableLiveLog,
-				PublicIP:   s.PublicIP,
-				ExposePort: s.LivelogExposePort,
-			},
-			EncryptedEnv:  encryptedenv.Config{KeyLocation: fileOf(s.EncryptedEnvKey)},
-			ChainOfTrust:  s.chainOfTrust(),
-			Mounts:        s.mounts(),
-			Metadata:      s.metadataFile(),
-			LoopbackVideo: s.loopbackVideo(),
-			LoopbackAudio: s.loopbackAudio(),
-			OSGroups:      s.EnableOSGroups,
-			Resources:     s.resources(),
-			Proxy:         s.proxy(),
-			Interactive:   s.interactive(),
-		},
+	return &Config{
+		Worker:          s.worker(),
+		Features:        s.features(),
 		Engine:          s.Engine,
 		TasksDir:        absolute(s.TasksDir),
 		CleanUpTaskDirs: s.CleanUpTaskDirs,
@@ -208,105 +160,33 @@ func (s settings) config() *Config {
 			DataDir: absolute(s.LocalQueue.DataDir),
 		},
 	}
-	c.Worker.Limits.Memory = s.TaskLimits.Memory << 20
-	c.Worker.Limits.Processes = s.TaskLimits.Processes
-	c.Worker.Limits.CPUs = s.TaskLimits.CPUs
-	c.Worker.SpareTasks = s.DisableOOMProtection
+}
+
+func (s settings) worker() worker.Config {
+	c := worker.Config{
+		Identity: queue.Worker{
+			TaskQueueID: s.ProvisionerID + "/" + s.WorkerType,
+			WorkerGroup: s.WorkerGroup,
+			WorkerID:    s.WorkerID,
+		},
+		RootURL:        strings.TrimRight(s.RootURL, "/"),
+		Capacity:       s.Capacity,
+		TasksToRun:     int(min(s.NumberOfTasksToRun, math.MaxInt)),
+		IdleTimeout:    time.Duration(s.IdleTimeoutSecs) * time.Second,
+		MaxTaskRunTime: time.Duration(s.MaxTaskRunTime) * time.Second,
+		StateDir:       absolute(s.StateDir),
+		RefuseDocker:   s.DockerPayloads == "refuse",
+		RefuseNative:   s.DisableNativePayloads,
+		WorkerLocation: s.WorkerLocation,
+		InstanceType:   s.InstanceType,
+		Metadata:       s.metadata(),
+		Grace:          time.Duration(s.GracePeriodSecs) * time.Second,
+		ShutdownBudget: time.Duration(s.ShutdownBudgetSecs) * time.Second,
+		CancelCheck:    time.Duration(s.CancelCheckSecs) * time.Second,
+		SpareTasks:     s.DisableOOMProtection,
+	}
+	c.Limits.Memory, c.Limits.Processes, c.Limits.CPUs = s.TaskLimits.Memory<<20, s.TaskLimits.Processes, s.TaskLimits.CPUs
 	return c
-}
-
-// resources is nil if nothing is to be measured.
-func (s settings) resources() *resourcemonitor.Config {
-	if !s.EnableResources {
-		return nil
-	}
-	return &resourcemonitor.Config{
-		MaxPercent: s.MaxMemoryPercent, MinAvailable: s.MinAvailableMemory,
-		Allowed: time.Duration(s.HighMemorySecs) * time.Second, WarnOnly: s.DisableOOMProtection,
-	}
-}
-
-func (s settings) chainOfTrust() chainoftrust.Config {
-	return chainoftrust.Config{
-		Ed25519Location: fileOf(s.Ed25519SigningKey),
-		OpenPGPLocation: fileOf(s.OpenPGPSigningKey),
-		Off:             !s.EnableChainOfTrust,
-		Always:          s.ChainOfTrust == "always" && s.EnableChainOfTrust,
-		AllowReadable:   s.SigningKeysReadable,
-		Machine: chainoftrust.Machine{
-			PublicIP: s.PublicIP, PrivateIP: s.PrivateIP,
-			InstanceID: cmp.Or(s.InstanceID, s.RunnersInstanceID), InstanceType: s.InstanceType, Region: s.Region,
-		},
-	}
-}
-
-// loopbackVideo is nil if tasks cannot ask for such a device.
-func (s settings) loopbackVideo() *loopback.Config {
-	if !s.EnableLoopbackVideo {
-		return nil
-	}
-	return &loopback.Config{Number: s.LoopbackVideoDevice}
-}
-
-// loopbackAudio is nil if tasks cannot ask for such a device.
-func (s settings) loopbackAudio() *loopback.Config {
-	if !s.EnableLoopbackAudio {
-		return nil
-	}
-	return &loopback.Config{Number: s.LoopbackAudioDevice}
-}
-
-// mounts is nil if mounts are not offered.
-func (s settings) mounts() *mounts.Config {
-	if !s.EnableMounts {
-		return nil
-	}
-	l := s.MountLimits
-	return &mounts.Config{
-		MaxBytes: l.DownloadMegabytes << 20,
-		Limits: unpack.Limits{
-			Bytes: l.UnpackedMegabytes << 20, Entries: l.Entries, Depth: l.Depth, Ratio: l.Ratio, Memory: l.DecoderMegabytes << 20,
-		},
-		PurgeAge: time.Duration(s.PurgeCacheAgeHours) * time.Hour,
-	}
-}
-
-// proxy is nil if the proxy is not offered. Its root URL is known when the
-// worker starts.
-func (s settings) proxy() *taskclusterproxy.Config {
-	if !s.EnableProxy {
-		return nil
-	}
-	build := ReadBuild()
-	return &taskclusterproxy.Config{
-		Port: s.ProxyPort, Tasks: s.Capacity, Version: build.Version, Revision: build.Revision,
-	}
-}
-
-// interactive is nil if shells are not offered. Its root URL is known when the
-// worker starts.
-func (s settings) interactive() *interactive.Config {
-	if !s.EnableInteractive {
-		return nil
-	}
-	return &interactive.Config{PublicIP: s.PublicIP, Port: s.InteractivePort}
-}
-
-// metadataFile is where the official worker has it, too: in the directory the
-// worker was started in. Its root URL is known when the worker starts.
-func (s settings) metadataFile() metadata.Config {
-	if !s.EnableMetadata {
-		return metadata.Config{}
-	}
-	return metadata.Config{Path: absolute("generic-worker-metadata.json")}
-}
-
-// fileOf is the absolute path of a file, and empty for none.
-func fileOf(path string) string {
-	if path == "" {
-		return ""
-	}
-	return absolute(path)
 }
 
 // metadata is what the pool's owner gave, and what is known of this worker.
