@@ -58,7 +58,7 @@ func nested(n int, outer, inner string) string {
 // refused for the right reason, soon, and leave this process as it is.
 func TestHostile(t *testing.T) {
 	t.Parallel()
-	limits := render.Limits{Memory: 64 << 20, Time: time.Minute, Output: 100_000, Depth: 200}
+	limits := render.Limits{Memory: 64 << 20, Time: 5 * time.Minute, Output: 100_000, Depth: 200}
 	chain := func(n int, first, next string) string {
 		return fmt.Sprintf(`{"$let":{"a":%s},"in":%s}`, first, nested(n, fmt.Sprintf(`{"$let":{"a":%s},"in":%%s}`, next), `{"b":{"$eval":"a"}}`))
 	}
@@ -180,7 +180,7 @@ func TestCanceledWhileRendering(t *testing.T) {
 	defer cancel()
 	started := time.Now()
 	loop := nested(8, `{"$map":{"$eval":"range(0,200)"},"each(x)":%s}`, `{"$if":"false","then":1}`)
-	_, err := child(t, render.Limits{Time: time.Minute}).Render(ctx, render.Job{Template: []byte(loop)})
+	_, err := child(t, render.Limits{Time: 5 * time.Minute}).Render(ctx, render.Job{Template: []byte(loop)})
 	if !errors.Is(err, why) || time.Since(started) > 20*time.Second {
 		t.Error(err, time.Since(started))
 	}
