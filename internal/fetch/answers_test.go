@@ -11,10 +11,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 )
@@ -115,6 +117,18 @@ func TestWaits(t *testing.T) {
 				return nil, &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "example.invalid", IsNotFound: true}}
 			}, time.Second, 10 * time.Second, "no such host", 4,
 		},
+		"nothing listens": {
+			func(int, *http.Request) (*http.Response, error) { return nil, refusedConnection() },
+			30 * time.Second, 90 * time.Second, "given up after 8 attempts", 8,
+		},
+		"nothing listens any more": {
+			func(n int, _ *http.Request) (*http.Response, error) {
+				if n > 1 {
+					return nil, refusedConnection()
+				}
+				return made(200, io.MultiReader(strings.NewReader("te"), iotest.ErrReader(io.ErrUnexpectedEOF)), nil), nil
+			}, 2 * time.Minute, 10 * time.Minute, "given up after 16 attempts", 16,
+		},
 		"a body that hangs": {
 			func(_ int, r *http.Request) (*http.Response, error) {
 				return made(200, io.MultiReader(strings.NewReader("te"), hanging{r.Context()}), nil), nil
@@ -158,6 +172,20 @@ func TestWaits(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A port where nothing listens is told from a connection that broke.
+func TestClosedPort(t *testing.T) {
+	t.Parallel()
+	c := newClient(t, Limits{FirstPause: time.Millisecond, MaxPause: 2 * time.Millisecond})
+	failed := download(t, c, Request{Locate: at("http://127.0.0.1:1/file")}).fails(t)
+	if !failed.Infrastructure() || !strings.Contains(failed.Error(), "given up after 8 attempts") {
+		t.Errorf("ended with: %v", failed)
+	}
+}
+
+func refusedConnection() error {
+	return &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", connectionRefused)}
 }
 
 type hanging struct{ ctx context.Context }

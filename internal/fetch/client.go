@@ -36,7 +36,7 @@ type Limits struct {
 	FirstByte  time.Duration // from a request sent to the head of its answer: 60 s
 	Stall      time.Duration // without a byte of a body: 60 s
 	Drip       time.Duration // with less than 64 KiB of a body: 5 min
-	Attempts   int           // in a row that bring less than 1 MiB: 16
+	Attempts   int           // in a row that bring less than 1 MiB: 16; of a host that never answered 8 if it refuses connections, 4 if there is none of its name
 	Elapsed    time.Duration // of such attempts in a row, with their pauses: 15 min
 	FirstPause time.Duration // before the second of them: 500 ms; it doubles from there, with jitter
 	MaxPause   time.Duration // between two of them: 30 s

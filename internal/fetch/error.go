@@ -49,7 +49,7 @@ type failure struct {
 	// download may.
 	passing, broken bool
 	expired         bool          // it would if the URL was another one
-	few             bool          // it is not likely to
+	attempts        int           // that are enough for a server that has never answered, if not 0
 	after           time.Duration // what the server asked to wait
 	at              string        // where the answer came from, if redirected
 }
@@ -65,6 +65,14 @@ func passing(format string, args ...any) *failure {
 	return &failure{err: fmt.Errorf(format, args...), passing: true}
 }
 
+const (
+	// nameAttempts take seconds: a name that does not exist will not soon.
+	nameAttempts = 4
+	// refusedAttempts take a minute, in which a server is started again. Where
+	// there is none, the worker has better things to do than to ask for longer.
+	refusedAttempts = 8
+)
+
 // unsent sorts the failures of a request that got no answer.
 func unsent(err error) *failure {
 	if place, ok := errors.AsType[*refusedPlace](err); ok {
@@ -76,6 +84,11 @@ func unsent(err error) *failure {
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
 		return &failure{err: err}
 	}
-	dns, ok := errors.AsType[*net.DNSError](err)
-	return &failure{err: err, passing: true, few: ok && dns.IsNotFound}
+	f := &failure{err: err, passing: true}
+	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
+		f.attempts = nameAttempts
+	} else if errors.Is(err, connectionRefused) {
+		f.attempts = refusedAttempts
+	}
+	return f
 }

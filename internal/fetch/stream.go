@@ -115,9 +115,6 @@ func (s *stream) connectAgain() error {
 	return s.connect()
 }
 
-// fewAttempts are for failures that are not likely to pass.
-const fewAttempts = 4
-
 // connect makes attempts until one is answered with what is wanted.
 func (s *stream) connect() error {
 	for {
@@ -157,8 +154,8 @@ func (s *stream) again(f *failure) error {
 	s.fails++
 	wait := max(backoff.Jitter(s.pause), min(f.after, s.limits.RetryAfter))
 	attempts := s.limits.Attempts
-	if f.few {
-		attempts = min(attempts, fewAttempts)
+	if f.attempts > 0 && !s.known {
+		attempts = min(attempts, f.attempts)
 	}
 	if s.fails >= attempts || time.Since(s.since)+wait > s.limits.Elapsed {
 		f.err = fmt.Errorf("given up after %d attempts: %w", s.fails, f.err)
