@@ -164,6 +164,11 @@ func TestBombs(t *testing.T) {
 	zstdWindow := append([]byte("\x28\xb5\x2f\xfd\x00\xa8"), 1, 0, 0)
 	lzDictionary := pack(t, "lz", []byte("x"))
 	lzDictionary[5] = 29
+	var names, links []item
+	for i := range 300 {
+		names = append(names, dir(repeat(strings.Repeat("n", 240), 15)+fmt.Sprint("/", i)))
+		links = append(links, symlink(fmt.Sprint("l", i), "a/../"+repeat(strings.Repeat("n", 240), 15)))
+	}
 	for _, c := range []struct {
 		name, format string
 		content      []byte
@@ -179,6 +184,8 @@ func TestBombs(t *testing.T) {
 		{"entries tar", "tar.zst", tarMany, unpack.Limits{Entries: 1000}, "it has more than 1000 entries"},
 		{"entries zip", "zip", zipMany, unpack.Limits{Entries: 1000}, "it has more than 1000 entries"},
 		{"entries 7z", "7z", sevenMany, unpack.Limits{Entries: 1000}, "it has more than 1000 entries"},
+		{"names of directories", "tar", makeTar(t, names), unpack.Limits{Memory: 1 << 20}, "take more than 1048576 bytes of memory"},
+		{"names of links", "tar", makeTar(t, links), unpack.Limits{Memory: 1 << 20}, "take more than 1048576 bytes of memory"},
 		{"overlap", "zip", overlapping(t, 60_000), unpack.Limits{}, "its entries overlap"},
 		{"sparse huge", "tar", gnuSparse(1 << 50), unpack.Limits{}, "it unpacks to more than"},
 		{"sparse ratio", "tar", gnuSparse(10 << 30), unpack.Limits{}, "and the limit is 200 for each"},
@@ -213,6 +220,20 @@ func TestBombs(t *testing.T) {
 				t.Errorf("%d MiB were written", size>>20)
 			}
 		})
+	}
+}
+
+// TestManyDictionaries has each of many members with nothing in it ask for as
+// much memory as one may have.
+func TestManyDictionaries(t *testing.T) {
+	member := pack(t, "lz", nil)
+	member[5] = 27
+	p := newPlace(t)
+	_, err := p.archive(t.Context(), "tar.lz", bytes.Repeat(member, 10_000), unpack.Limits{})
+	if found, ok := errors.AsType[*unpack.Error](err); !ok || !strings.Contains(err.Error(), "far larger than what is in them") {
+		t.Errorf("error %v", err)
+	} else if found.Offset > 300_000 {
+		t.Errorf("%d bytes were read", found.Offset)
 	}
 }
 

@@ -3,6 +3,7 @@ package unpack_test
 import (
 	"archive/tar"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -36,6 +37,15 @@ const (
 	linkAbs  = "which is absolute; only links within the directory are made"
 	linkOut  = "leads out of the directory"
 )
+
+// chain is a directory and n links, each to the one before.
+func chain(n int) []item {
+	items := []item{dir("0")}
+	for i := range n {
+		items = append(items, symlink(fmt.Sprint(i+1), fmt.Sprint(i)))
+	}
+	return items
+}
 
 // corpus is made in each of the formats that can express it.
 var corpus = []hostile{
@@ -116,6 +126,8 @@ var corpus = []hostile{
 	{name: "link in a linked directory", items: []item{
 		dir("a/b/c"), symlink("here", "."), symlink("a/b/c/top", "../../../here"), symlink("a/b/c/top/l", "../secret"),
 	}, refused: linkOut},
+	{name: "longest target", items: []item{symlink("l", repeat("t", 2048)+"t")}, refused: "this file system does not take it"},
+	{name: "chain of many", items: append(chain(41), symlink("l", "41/../b")), refused: "more than 40 symbolic links"},
 	{name: "long target", items: []item{symlink("l", repeat("t", 2100))}, refused: "and the limit is 4096"},
 
 	// Hard links.
@@ -124,6 +136,7 @@ var corpus = []hostile{
 	{name: "hard link to nothing", items: []item{hardlink("l", "a")}, refused: "which is not there"},
 	{name: "hard link in nothing", items: []item{hardlink("l", "a/b/c")}, refused: "which is not there"},
 	{name: "hard link to a directory", items: []item{dir("a"), hardlink("l", "a")}, refused: "which is no file"},
+	{name: "hard link twice", items: []item{text("a", "x"), hardlink("l", "a"), hardlink("l", "a")}, made: []string{"a -rw-r--r-- x", "l -rw-r--r-- x"}},
 	{name: "hard link to itself", items: []item{text("a", "x"), hardlink("a", "a")}, made: []string{"a -rw-r--r-- x"}},
 	{name: "hard link to a link", items: []item{dir("a"), symlink("a/l", "../b"), hardlink("m", "a/l")}, refused: linkOut},
 	{name: "hard link to a link inside", items: []item{text("b", "x"), symlink("l", "b"), hardlink("m", "l")}, made: []string{

@@ -18,13 +18,13 @@ import (
 	"github.com/taskcluster/generic-worker/internal/unpack/lzip"
 )
 
-// Decompress returns what from unpacks to, in one of the formats of
-// Compressions. Errors are *Error, or those of from as they are; io.EOF comes
+// Decompress returns what from unpacks to, in the format br, bz2, gz, lz, lz4,
+// mz, sz, xz, zst or zz. Errors are *Error, or those of from as they are; io.EOF comes
 // after checksums, where the format has them, were compared, and when from is
 // at its end. Close frees memory and does not close from.
 func Decompress(format string, from io.Reader, limits Limits) (io.ReadCloser, error) {
-	if !slices.Contains(Compressions(), format) {
-		return nil, fmt.Errorf("cannot decompress format %q: it is none of %s", format, strings.Join(Compressions(), ", "))
+	if !slices.Contains(compressions(), format) {
+		return nil, fmt.Errorf("cannot decompress format %q: it is none of %s", format, strings.Join(compressions(), ", "))
 	}
 	limits, err := limits.filled()
 	if err != nil {
@@ -88,7 +88,10 @@ func (d *decompressor) Read(p []byte) (int, error) {
 		err = refuse("it is empty: %w", io.ErrUnexpectedEOF)
 	}
 	if err == io.EOF {
-		if rest, _ := io.Copy(io.Discard, d.raw); rest > 0 {
+		rest, failed := io.Copy(io.Discard, d.raw)
+		if failed != nil {
+			err = failed
+		} else if rest > 0 {
 			err = refuse("%d bytes follow its end", rest)
 		}
 	}

@@ -46,6 +46,8 @@ func refuse(format string, args ...any) error {
 	return &Error{Err: fmt.Errorf(format, args...)}
 }
 
+var errDirectoryContent = refuse("it is a directory, and has content; make the archive anew")
+
 // fault makes any error of a decoder the archive's fault. The end is none, but
 // where more was announced.
 func fault(err error) error {

@@ -50,6 +50,9 @@ func (in *input) ReadAt(p []byte, off int64) (int, error) {
 	if in.ctx.Err() != nil {
 		return 0, in.fail(context.Cause(in.ctx))
 	}
+	if off < 0 { // readers add up what an index says
+		return 0, refuse("its index is damaged: it leads to before its beginning")
+	}
 	n, err := in.at.ReadAt(p, off)
 	in.count.Add(int64(n))
 	if err != nil && !errors.Is(err, io.EOF) {

@@ -66,6 +66,9 @@ func (s *sevenSource) next() (tree.Entry, io.Reader, error) {
 	if f.Attributes&0xf0000000 == 0 {
 		e.Mode = withoutUnix(mode)
 	}
+	if e.Kind == tree.Directory && f.UncompressedSize > 0 {
+		return e, nil, errDirectoryContent // which the library would decode, unbounded, to get beyond it
+	}
 	if e.Kind != tree.File && e.Kind != tree.Symlink {
 		return e, nil, nil
 	}

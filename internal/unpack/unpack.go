@@ -20,7 +20,7 @@ type Limits struct {
 	Entries int64 // default 1 000 000
 	Depth   int   // parts of one path; default 128
 	Ratio   int64 // bytes out for each byte in, looked at beyond the first 100 MiB; default 200
-	Memory  int64 // bytes of one decoder's dictionary or window; default 128 MiB
+	Memory  int64 // bytes of one decoder's dictionary or window, and of names that are remembered; default 128 MiB
 }
 
 func (l Limits) filled() (Limits, error) {
@@ -50,16 +50,16 @@ func (r *Report) note(sentence string) {
 	}
 }
 
-// Formats returns the archive formats that Archive reads, sorted.
-func Formats() []string {
+// formats returns the archive formats that Archive reads, sorted.
+func formats() []string {
 	return []string{
 		"7z", "rar", "tar", "tar.br", "tar.bz2", "tar.gz", "tar.lz", "tar.lz4", "tar.mz", "tar.sz", "tar.xz", "tar.zst",
 		"tar.zz", "zip",
 	}
 }
 
-// Compressions returns the formats that Decompress reads, sorted.
-func Compressions() []string {
+// compressions returns the formats that Decompress reads, sorted.
+func compressions() []string {
 	return []string{"br", "bz2", "gz", "lz", "lz4", "mz", "sz", "xz", "zst", "zz"}
 }
 
@@ -67,8 +67,8 @@ func Compressions() []string {
 // as a stream.
 func Seekable(format string) bool { return format == "zip" || format == "7z" }
 
-// Archive unpacks an archive of one of the Formats into a directory, which it
-// never leaves. Archives in a Seekable format come as an *os.File, others as
+// Archive unpacks an archive into a directory, which it never leaves. Formats
+// are 7z, rar, zip, tar, and "tar." with one of Decompress. Archives in a Seekable format come as an *os.File, others as
 // any stream, which is then read to its end; a stream that waits has to end
 // when ctx does. What was unpacked before an error stays there.
 //
@@ -76,8 +76,8 @@ func Seekable(format string) bool { return format == "zip" || format == "7z" }
 // ended, and otherwise those of reading and writing as they are.
 func Archive(ctx context.Context, format string, from io.Reader, into *os.Root, limits Limits) (Report, error) {
 	var report Report
-	if !slices.Contains(Formats(), format) {
-		return report, fmt.Errorf("cannot unpack format %q: it is none of %s", format, strings.Join(Formats(), ", "))
+	if !slices.Contains(formats(), format) {
+		return report, fmt.Errorf("cannot unpack format %q: it is none of %s", format, strings.Join(formats(), ", "))
 	}
 	limits, err := limits.filled()
 	if err != nil {
@@ -87,7 +87,7 @@ func Archive(ctx context.Context, format string, from io.Reader, into *os.Root, 
 	j := job{
 		in: in, limits: limits, report: &report,
 		content: &meter{in: in, limits: limits, stored: true},
-		tree:    tree.New(into, limits.Depth, report.note),
+		tree:    tree.New(into, tree.Limits{Depth: limits.Depth, Memory: limits.Memory}, report.note),
 	}
 	err = j.all(format)
 	if finished := j.tree.Finish(err == nil); err == nil {

@@ -137,6 +137,43 @@ func TestHardLinksInArchive(t *testing.T) {
 	p.unchanged()
 }
 
+// TestManyDirectories needs more open directories than are kept, also while
+// one of them is in use.
+func TestManyDirectories(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	items := []item{text("a/file", "x")}
+	for _, top := range []string{"b", "c", "d"} {
+		deep := repeat(top, 120)
+		if err := p.root.MkdirAll(deep, 0o755); err != nil { // which Archive does not know
+			t.Fatal(err)
+		}
+		items = append(items, symlink(deep+"/up", strings.Repeat("../", 120)))
+	}
+	items = append(items, text("z/link", "y"), hardlink("z/link", repeat("b", 120)+"/up/"+repeat("c", 120)+"/up/a/file"))
+	if _, err := p.archive(t.Context(), "tar", makeTar(t, items), unpack.Limits{Depth: 500}); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := p.root.ReadFile("z/link"); err != nil || string(b) != "x" {
+		t.Errorf("%q, error %v", b, err)
+	}
+	p.unchanged()
+}
+
+// TestDirectoryWithContent is of formats whose libraries would decode it only
+// to get beyond it.
+func TestDirectoryWithContent(t *testing.T) {
+	t.Parallel()
+	items := []item{{name: "d", kind: tar.TypeDir, body: "content"}, text("d/a", "x")}
+	for format, content := range map[string][]byte{"7z": make7z(items), "rar": makeRar5(items)} {
+		p := newPlace(t)
+		_, err := p.archive(t.Context(), format, content, unpack.Limits{})
+		if found, ok := errors.AsType[*unpack.Error](err); !ok || !strings.Contains(err.Error(), "it is a directory, and has content") || found.Format != format {
+			t.Errorf("%s: error %v", format, err)
+		}
+	}
+}
+
 // TestExistingFiles has things in the directory before, whose content must not
 // be written to.
 func TestExistingFiles(t *testing.T) {
@@ -145,7 +182,7 @@ func TestExistingFiles(t *testing.T) {
 	inside, beside := p.root.Name(), filepath.Join(p.around, "above/beside/secret")
 	for _, err := range []error{
 		os.Symlink(beside, filepath.Join(inside, "absolute")), os.Symlink("../beside/secret", filepath.Join(inside, "relative")),
-		os.Symlink("../beside", filepath.Join(inside, "dir")), os.Link(beside, filepath.Join(inside, "hard")),
+		os.Symlink("../beside", filepath.Join(inside, "dir")), os.Symlink("/", filepath.Join(inside, "root")), os.Link(beside, filepath.Join(inside, "hard")),
 	} {
 		if err != nil {
 			t.Fatal(err)
@@ -154,6 +191,14 @@ func TestExistingFiles(t *testing.T) {
 	content := makeTar(t, []item{text("absolute", "1"), text("relative", "2"), text("hard", "3")})
 	if _, err := p.archive(t.Context(), "tar", content, unpack.Limits{}); err != nil {
 		t.Fatal(err)
+	}
+	if _, err := p.archive(t.Context(), "tar", makeTar(t, []item{dir("d"), symlink("d/l", "../root/../x")}), unpack.Limits{}); err == nil || !strings.Contains(err.Error(), linkAbs) {
+		t.Errorf("link through a link: error %v", err)
+	}
+	for _, name := range []string{"d", "root"} {
+		if err := p.root.Remove(name); err != nil { // there is nothing in it
+			t.Fatal(err)
+		}
 	}
 	for _, name := range []string{"dir/secret", "dir/new", "dir/sub/new"} {
 		_, err := p.archive(t.Context(), "tar", makeTar(t, []item{text(name, "x")}), unpack.Limits{})
@@ -275,7 +320,7 @@ func TestReadingFails(t *testing.T) {
 			continue
 		}
 		content, _ := makeArchive(t, format, ordinary())
-		for _, n := range []int{0, 1, len(content) / 2, len(content) - 1} {
+		for _, n := range []int{0, 1, len(content) / 2, len(content) - 1, len(content)} {
 			p := newPlace(t)
 			from := io.MultiReader(bytes.NewReader(content[:n]), iotest.ErrReader(broken))
 			_, err := unpack.Archive(t.Context(), format, from, p.root, unpack.Limits{})

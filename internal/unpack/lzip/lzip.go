@@ -21,11 +21,15 @@ const (
 	trailerSize = 20
 	leastDict   = 1 << 12
 	mostDict    = 1 << 29
+	// mostUnused is how much larger than their content the dictionaries of all
+	// members may be: less than a second's worth of making them.
+	mostUnused = 1 << 30
 )
 
 var (
 	errFormat   = errors.New("it is not an lzip file")
 	errTrailing = errors.New("bytes follow the last lzip member that are none")
+	errUnused   = errors.New("its members have dictionaries that are far larger than what is in them")
 	errChecksum = errors.New("the checksum or the length of an lzip member is wrong")
 )
 
@@ -37,6 +41,8 @@ type Reader struct {
 	lzma   *lzma.Reader // nil between members
 	member *member
 	some   bool // there was a member
+	dict   int64
+	unused int64 // of all dictionaries so far
 	sum    uint32
 	size   uint64
 }
@@ -96,7 +102,7 @@ func (z *Reader) begin() error {
 	}
 	z.member = &member{header: lzmaHeader(dict), r: z.r}
 	z.lzma, err = lzma.ReaderConfig{DictCap: int(dict)}.NewReader(z.member)
-	z.some, z.sum, z.size = true, 0, 0
+	z.some, z.sum, z.size, z.dict = true, 0, 0, dict
 	return err
 }
 
@@ -122,6 +128,10 @@ func (z *Reader) end() error {
 		return errChecksum
 	}
 	z.lzma, z.member = nil, nil
+	z.unused += max(0, z.dict-int64(min(z.size, mostDict)))
+	if z.unused > mostUnused {
+		return errUnused
+	}
 	return nil
 }
 

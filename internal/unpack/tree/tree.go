@@ -3,18 +3,17 @@ package tree
 import (
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"time"
 )
 
-const (
-	maxLinks   = 40 // symbolic links that one path may go through
-	maxHandles = 8  // directories that are kept open
-)
+const maxHandles = 128 // directories that are kept open
 
 // Tree makes entries below a directory. Every path is walked part by part, and
 // each directory is a real one by the time something is made in it; os.Root
@@ -23,14 +22,17 @@ const (
 // so that nothing is written through a link.
 type Tree struct {
 	root    *os.Root
-	depth   int
+	limits  Limits
 	note    func(string)
 	writers *writers
+	memory  int64               // that names in the following take
 	known   map[string]struct{} // directories that are no links, by path from the root
 	handles []handle            // most recently used first
-	dirs    []dirAttributes
-	links   []link            // to be looked at when all is there
-	folded  map[string]string // names as they were made by their lower case; nil where case counts
+	dirs    map[string]dirAttributes
+	links   []link // to be looked at when all is there
+	steps   int    // done so
+	seed    maphash.Seed
+	folded  map[uint64]uint64 // hashes of names by those of their lower case; nil where case counts
 }
 
 type handle struct {
@@ -41,26 +43,27 @@ type handle struct {
 // dirAttributes are set last, since making entries changes the time and may be
 // forbidden by the mode.
 type dirAttributes struct {
-	path string
 	mode fs.FileMode
 	time time.Time
 }
 
-// link is a symbolic link that goes down and up again, so that where it leads
-// depends on other links.
-type link struct{ name, dir, target string }
+// Limits are what a tree may need.
+type Limits struct {
+	Depth  int   // parts of one path
+	Memory int64 // bytes of the names of directories and links that are remembered
+}
 
-// New returns a tree below root whose paths have at most depth parts. It calls
-// note with sentences on what is not as the archive has it. Finish must be
-// called.
-func New(root *os.Root, depth int, note func(string)) *Tree {
+// New returns a tree below root. It calls note with sentences on what is not
+// as the archive has it. Finish must be called.
+func New(root *os.Root, limits Limits, note func(string)) *Tree {
 	t := &Tree{
-		root: root, depth: depth, note: note,
+		root: root, limits: limits, note: note,
 		writers: startWriters(),
 		known:   map[string]struct{}{".": {}},
+		dirs:    map[string]dirAttributes{},
 	}
 	if foldsCase {
-		t.folded = map[string]string{}
+		t.seed, t.folded = maphash.MakeSeed(), map[uint64]uint64{}
 	}
 	return t
 }
@@ -68,6 +71,14 @@ func New(root *os.Root, depth int, note func(string)) *Tree {
 // Put makes an entry, with content from r if it has any. Errors are *Error,
 // those of r, or those of the file system, also with entries put before.
 func (t *Tree) Put(e Entry, r io.Reader) error {
+	err := t.put(e, r)
+	if isUnfit(err) {
+		return refuse("this file system does not take it: %w", err)
+	}
+	return err
+}
+
+func (t *Tree) put(e Entry, r io.Reader) error {
 	switch e.Kind {
 	case Special:
 		return refuse("it is %s, and only files, directories and links are unpacked", e.What)
@@ -77,7 +88,7 @@ func (t *Tree) Put(e Entry, r io.Reader) error {
 		}
 		return nil
 	}
-	name, err := clean(e.Name, t.depth)
+	name, err := clean(e.Name, t.limits.Depth)
 	if err != nil {
 		return err
 	}
@@ -101,7 +112,7 @@ func (t *Tree) Put(e Entry, r io.Reader) error {
 	case Symlink:
 		return t.makeLink(place, dir, base, e.Link)
 	case Hardlink:
-		return t.makeHardLink(place, dir, base, e.Link)
+		return t.makeHardLink(dir, base, e.Link)
 	default:
 		return t.makeFile(place, base, e, r)
 	}
@@ -144,66 +155,6 @@ func (t *Tree) replace(place *os.Root, base string, create func() error) error {
 	return create()
 }
 
-func (t *Tree) makeLink(place *os.Root, dir, base, to string) error {
-	if _, err := target(dir, to); err != nil {
-		return err
-	}
-	if goesBack(to) {
-		t.links = append(t.links, link{path.Join(dir, base), dir, to})
-	}
-	return t.replace(place, base, func() error { return place.Symlink(to, base) })
-}
-
-// goesBack tells whether a link has a ".." after a name. Others lead upwards
-// from a real directory, and then down through links that were looked at, too.
-func goesBack(to string) bool {
-	down := false
-	for part := range strings.FieldsFuncSeq(to, func(r rune) bool { return r == '/' || r == '\\' }) {
-		if part == ".." && down {
-			return true
-		}
-		down = down || part != ".." && part != "."
-	}
-	return false
-}
-
-// makeHardLink makes a second name for a file of the tree. A second name of a
-// symbolic link would lead elsewhere than the first, so it is made as a link
-// of its own.
-func (t *Tree) makeHardLink(place *os.Root, dir, base, to string) error {
-	name, err := clean(to, t.depth)
-	if err != nil {
-		return refuse("it is a hard link to %q: %w", shorten(to), err)
-	}
-	from, err := t.directory(path.Dir(name), false)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	old := path.Join(from, path.Base(name))
-	var info fs.FileInfo
-	if err == nil {
-		info, err = t.root.Lstat(old)
-	}
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return refuse("it is a hard link to %q, which is not there; the archive must have that file before", shorten(to))
-	case err != nil:
-		return err
-	case old == path.Join(dir, base):
-		return nil
-	case info.Mode()&fs.ModeSymlink != 0:
-		target, err := t.root.Readlink(old)
-		if err != nil {
-			return err
-		}
-		return t.makeLink(place, dir, base, target)
-	case !info.Mode().IsRegular():
-		return refuse("it is a hard link to %q, which is no file", shorten(to))
-	}
-	new := path.Join(dir, base)
-	return t.replace(place, base, func() error { return t.root.Link(old, new) })
-}
-
 func (t *Tree) makeDirectory(name string, e Entry) error {
 	if name == "." {
 		return nil // is there, and belongs to the caller
@@ -212,39 +163,64 @@ func (t *Tree) makeDirectory(name string, e Entry) error {
 	if err != nil {
 		return err
 	}
-	full := path.Join(parent, path.Base(name))
+	base := path.Base(name)
+	full := path.Join(parent, base)
 	t.noteFold(full, e.Name)
 	if _, there := t.known[full]; !there {
-		if err := t.realDirectory(full); err != nil {
+		if err := t.realDirectory(parent, base); err != nil {
 			return err
 		}
-		t.known[full] = struct{}{}
+		if err := t.know(full); err != nil {
+			return err
+		}
 	}
 	mode, less := e.permissions()
 	if less {
 		t.note(fmt.Sprintf("%s: its setuid, setgid or sticky bit is not kept", printable(e.Name)))
 	}
-	t.dirs = append(t.dirs, dirAttributes{full, mode, e.Time})
+	t.dirs[full] = dirAttributes{mode, e.Time}
 	return nil
 }
 
-// realDirectory makes a directory, in the place of a link if there is one.
-func (t *Tree) realDirectory(full string) error {
-	err := t.root.Mkdir(full, 0o700)
+// know remembers a real directory.
+func (t *Tree) know(full string) error {
+	t.known[full] = struct{}{}
+	return t.remember(full, full) // may be in dirs, too
+}
+
+// remember counts names that are kept in memory.
+func (t *Tree) remember(names ...string) error {
+	for _, name := range names {
+		t.memory += 64 + int64(len(name))
+	}
+	if t.memory > t.limits.Memory {
+		return refuse("the names of directories and links up to here take more than %d bytes of memory, which is the limit", t.limits.Memory)
+	}
+	return nil
+}
+
+// realDirectory makes a directory in a real one, in the place of a link if
+// there is one.
+func (t *Tree) realDirectory(parent, base string) error {
+	place, err := t.handle(parent)
+	if err != nil {
+		return err
+	}
+	err = place.Mkdir(base, 0o700)
 	if !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	info, err := t.root.Lstat(full)
+	info, err := place.Lstat(base)
 	if err != nil || info.IsDir() {
 		return err
 	}
 	if info.Mode()&fs.ModeSymlink == 0 {
 		return refuse("a file of this name is there already")
 	}
-	if err := t.root.Remove(full); err != nil {
+	if err := place.Remove(base); err != nil {
 		return err
 	}
-	return t.root.Mkdir(full, 0o700)
+	return place.Mkdir(base, 0o700)
 }
 
 // directory returns where the directory with a clean path really is: the path
@@ -271,7 +247,7 @@ func (t *Tree) directory(name string, create bool) (string, error) {
 			at = next
 			continue
 		}
-		to, err := t.step(next, create)
+		to, err := t.step(at, next, create)
 		if err != nil {
 			return "", err
 		}
@@ -281,7 +257,7 @@ func (t *Tree) directory(name string, create bool) (string, error) {
 		}
 		links++
 		if links > maxLinks {
-			return "", refuse("its path goes through more than %d symbolic links", maxLinks)
+			return "", tooManyLinks()
 		}
 		if _, err := target(at, to); err != nil {
 			return "", err
@@ -291,27 +267,32 @@ func (t *Tree) directory(name string, create bool) (string, error) {
 	return at, nil
 }
 
-// step makes sure that a path, all of whose parents are real directories, is a
-// directory or a link, whose target it returns.
-func (t *Tree) step(next string, create bool) (string, error) {
-	info, err := t.root.Lstat(next)
+// step makes sure that a path in a real directory is a directory or a link,
+// whose target it returns.
+func (t *Tree) step(at, next string, create bool) (string, error) {
+	place, err := t.handle(at)
+	if err != nil {
+		return "", err
+	}
+	base := path.Base(next)
+	info, err := place.Lstat(base)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && create:
-		err = t.root.Mkdir(next, 0o755)
+		err = place.Mkdir(base, 0o755)
 	case err != nil:
 	case info.Mode()&fs.ModeSymlink != 0:
-		return t.root.Readlink(next)
+		return place.Readlink(base)
 	case !info.IsDir():
 		return "", refuse("%q is no directory, so nothing can be in it", shorten(next))
 	}
 	if err == nil {
-		t.known[next] = struct{}{}
+		err = t.know(next)
 	}
 	return "", err
 }
 
-// handle returns an open directory, so that files in it are opened without
-// walking the path to it each time.
+// handle returns an open directory, so that what is in it is made without
+// walking the path to it each time. Those above it are kept open, too.
 func (t *Tree) handle(dir string) (*os.Root, error) {
 	if dir == "." {
 		return t.root, nil
@@ -323,7 +304,11 @@ func (t *Tree) handle(dir string) (*os.Root, error) {
 			return h.dir, nil
 		}
 	}
-	opened, err := t.root.OpenRoot(dir)
+	above, err := t.handle(path.Dir(dir))
+	if err != nil {
+		return nil, err
+	}
+	opened, err := above.OpenRoot(path.Base(dir))
 	if err != nil {
 		return nil, err
 	}
@@ -331,7 +316,7 @@ func (t *Tree) handle(dir string) (*os.Root, error) {
 		t.handles[maxHandles-1].dir.Close()
 		t.handles = t.handles[:maxHandles-1]
 	}
-	t.handles = append([]handle{{dir, opened}}, t.handles...)
+	t.handles = slices.Insert(t.handles, 0, handle{dir, opened})
 	return opened, nil
 }
 
@@ -341,11 +326,11 @@ func (t *Tree) noteFold(full, name string) {
 	if t.folded == nil {
 		return
 	}
-	key := strings.ToLower(full)
-	if before, ok := t.folded[key]; ok && before != full {
-		t.note(fmt.Sprintf("%s: takes the place of %s, which is the same name on this system", printable(name), printable(before)))
+	key, exact := maphash.String(t.seed, strings.ToLower(full)), maphash.String(t.seed, full)
+	if before, ok := t.folded[key]; ok && before != exact {
+		t.note(fmt.Sprintf("%s: takes the place of another entry, whose name is the same on this system", printable(name)))
 	}
-	t.folded[key] = full
+	t.folded[key] = exact
 }
 
 // Finish waits until all content is written, looks at links once more and, if
@@ -361,43 +346,15 @@ func (t *Tree) Finish(complete bool) error {
 	if err != nil || !complete {
 		return err
 	}
-	for _, d := range t.dirs {
-		if err := t.root.Chmod(d.path, d.mode); err != nil {
+	for name, d := range t.dirs {
+		if err := t.root.Chmod(name, d.mode); err != nil {
 			return err
 		}
 		if !settable(d.time) {
 			continue
 		}
-		if err := t.root.Chtimes(d.path, time.Time{}, d.time); err != nil {
+		if err := t.root.Chtimes(name, time.Time{}, d.time); err != nil {
 			return err
-		}
-	}
-	return nil
-}
-
-// checkLink follows a link through all others. One that leads out is removed.
-func (t *Tree) checkLink(l link) error {
-	to, err := t.root.Readlink(l.name)
-	if err != nil || to != l.target {
-		return nil // another entry took its place
-	}
-	at, links := l.dir, 0
-	rest := strings.Split(strings.ReplaceAll(to, `\`, "/"), "/")
-	for len(rest) > 0 && links <= maxLinks {
-		part := rest[0]
-		rest = rest[1:]
-		if part == ".." {
-			if at == "." {
-				return first(t.root.Remove(l.name), &Error{Entry: l.name, Err: leadsOut(to)})
-			}
-			at = path.Dir(at)
-			continue
-		}
-		at = path.Join(at, part)
-		if target, err := t.root.Readlink(at); err == nil {
-			links++
-			at = path.Dir(at)
-			rest = append(strings.Split(strings.ReplaceAll(target, `\`, "/"), "/"), rest...)
 		}
 	}
 	return nil
