@@ -2,6 +2,7 @@ package unpack
 
 import (
 	"bufio"
+	"cmp"
 	"compress/bzip2"
 	"context"
 	"fmt"
@@ -131,7 +132,11 @@ func newDecoder(format string, r *bufio.Reader, memory int64) (io.Reader, func()
 		return bzip2.NewReader(r), free, nil // at most 4 MiB
 	case "gz":
 		z, err := gzip.NewReader(r)
-		return z, free, err
+		if err != nil {
+			return nil, free, err
+		}
+		z.Multistream(false)
+		return &gzipMembers{r, z}, free, nil
 	case "lz":
 		return lzip.NewReader(r, memory), free, nil
 	case "lz4":
@@ -152,6 +157,31 @@ func newDecoder(format string, r *bufio.Reader, memory int64) (io.Reader, func()
 	default: // zz
 		return small(archives.Zlib{}, r)
 	}
+}
+
+// gzipMembers reads members until the end, before which there may be zeros: a
+// tape has blocks.
+type gzipMembers struct {
+	raw *bufio.Reader
+	z   *gzip.Reader
+}
+
+func (g *gzipMembers) Read(p []byte) (int, error) {
+	n, err := g.z.Read(p)
+	if err != io.EOF {
+		return n, err
+	}
+	next, err := g.raw.Peek(1)
+	if err == nil && next[0] != 0 {
+		err = g.z.Reset(g.raw)
+		g.z.Multistream(false)
+		return n, unexpected(err)
+	}
+	for err == nil && next[0] == 0 {
+		_, _ = g.raw.Discard(1) // is there
+		next, err = g.raw.Peek(1)
+	}
+	return n, cmp.Or(err, io.EOF) // what is left then has no business there
 }
 
 // small returns a decoder that takes little memory, whatever is in r.

@@ -46,7 +46,11 @@ func refuse(format string, args ...any) error {
 	return &Error{Err: fmt.Errorf(format, args...)}
 }
 
-var errDirectoryContent = refuse("it is a directory, and has content; make the archive anew")
+// directoryContent refuses what a library would decode, without a limit, only
+// to get beyond it.
+func directoryContent() error {
+	return refuse("it is a directory, and has content; make the archive anew")
+}
 
 // fault makes any error of a decoder the archive's fault. The end is none, but
 // where more was announced.

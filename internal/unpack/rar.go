@@ -87,7 +87,7 @@ func (s *rarSource) next() (tree.Entry, io.Reader, error) {
 	case h.Encrypted:
 		return e, nil, refuse("it is encrypted; make the archive without a password")
 	case e.Kind == tree.Directory && (h.UnPackedSize > 0 || h.UnKnownSize):
-		return e, nil, errDirectoryContent
+		return e, nil, directoryContent()
 	case e.Kind == tree.Symlink && h.UnPackedSize == 0:
 		e.Kind, e.What, e.Size = tree.Nothing, "a symbolic link of rar 5", 0
 	case e.Kind == tree.Symlink:

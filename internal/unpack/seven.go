@@ -67,7 +67,7 @@ func (s *sevenSource) next() (tree.Entry, io.Reader, error) {
 		e.Mode = withoutUnix(mode)
 	}
 	if e.Kind == tree.Directory && f.UncompressedSize > 0 {
-		return e, nil, errDirectoryContent // which the library would decode, unbounded, to get beyond it
+		return e, nil, directoryContent()
 	}
 	if e.Kind != tree.File && e.Kind != tree.Symlink {
 		return e, nil, nil

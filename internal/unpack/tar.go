@@ -12,15 +12,17 @@ import (
 
 // tarSource reads a tar stream, which another goroutine unpacks.
 type tarSource struct {
-	ahead *ahead
-	free  func()
-	zeros *zeroRun
-	tar   *tar.Reader
+	ahead    *ahead
+	free     func()
+	tellsEnd bool // what is above tells an end from a cut
+	some     bool // there was an entry
+	zeros    *zeroRun
+	tar      *tar.Reader
 }
 
-func openTar(_ *input, unpacked *ahead, free func()) *tarSource {
+func openTar(unpacked *ahead, free func(), tellsEnd bool) *tarSource {
 	zeros := &zeroRun{r: unpacked}
-	return &tarSource{ahead: unpacked, free: free, zeros: zeros, tar: tar.NewReader(zeros)}
+	return &tarSource{ahead: unpacked, free: free, tellsEnd: tellsEnd, zeros: zeros, tar: tar.NewReader(zeros)}
 }
 
 func (s *tarSource) close() {
@@ -36,7 +38,7 @@ func (s *tarSource) next() (tree.Entry, io.Reader, error) {
 		return err
 	})
 	switch {
-	case err == io.EOF && s.zeros.run < blockSize:
+	case err == io.EOF && s.zeros.run < blockSize && !(s.tellsEnd && s.some):
 		return tree.Entry{}, nil, refuse("it is cut short, or no tar archive: the blocks that mark its end are missing: %w", io.ErrUnexpectedEOF)
 	case err == io.EOF:
 		// The rest is read for the checksum at its end, and for whoever hashes it.
@@ -49,6 +51,7 @@ func (s *tarSource) next() (tree.Entry, io.Reader, error) {
 	case err != nil:
 		return tree.Entry{}, nil, fault(err)
 	}
+	s.some = true
 	e := tarEntry(header)
 	if e.Kind != tree.File {
 		return e, nil, nil

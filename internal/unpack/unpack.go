@@ -189,9 +189,10 @@ func open(in *input, format string, limits Limits) (source, error) {
 	case "rar":
 		return openRar(in, limits)
 	case "tar":
-		return openTar(in, readAhead(in), func() {}), nil
+		return openTar(readAhead(in), func() {}, false), nil
 	default:
 		unpacked := decompress(strings.TrimPrefix(format, "tar."), in, limits)
-		return openTar(in, readAhead(unpacked), func() { unpacked.Close() }), nil
+		tellsEnd := format != "tar.sz" && format != "tar.mz"
+		return openTar(readAhead(unpacked), func() { unpacked.Close() }, tellsEnd), nil
 	}
 }

@@ -160,6 +160,48 @@ func TestManyDirectories(t *testing.T) {
 	p.unchanged()
 }
 
+// TestLooseEnds unpacks what programs leave out or add at the end, and do not
+// mind with others: a tar that was never closed, whose compression tells that
+// it is whole, and zeros behind gzip.
+func TestLooseEnds(t *testing.T) {
+	t.Parallel()
+	closed := makeTar(t, []item{text("a", "x"), text("b", "y")})
+	open := closed[:len(closed)-1024]
+	twice := append(pack(t, "gz", closed[:700]), pack(t, "gz", closed[700:])...)
+	zeros := make([]byte, 1000)
+	for name, c := range map[string]struct {
+		format  string
+		content []byte
+		refused string
+	}{
+		"tar":                  {"tar", open, "the blocks that mark its end are missing"},
+		"tar.gz":               {"tar.gz", pack(t, "gz", open), ""},
+		"tar.zst":              {"tar.zst", pack(t, "zst", open), ""},
+		"tar.sz":               {"tar.sz", pack(t, "sz", open), "the blocks that mark its end are missing"},
+		"tar.gz cut":           {"tar.gz", pack(t, "gz", closed[:512]), "it is cut short"},
+		"tar.gz of nothing":    {"tar.gz", pack(t, "gz", nil), "it is cut short"},
+		"zeros":                {"tar.gz", append(pack(t, "gz", closed), zeros...), ""},
+		"zeros after members":  {"tar.gz", append(bytes.Clone(twice), zeros...), ""},
+		"members":              {"tar.gz", twice, ""},
+		"member cut":           {"tar.gz", twice[:len(twice)-3], "it is cut short"},
+		"header of member cut": {"tar.gz", append(pack(t, "gz", closed), 0x1f, 0x8b), "it is cut short"},
+		"text":                 {"tar.gz", append(pack(t, "gz", closed), "text and more"...), "gzip: invalid header"},
+		"text after zeros":     {"tar.gz", append(append(pack(t, "gz", closed), zeros...), "text"...), "4 bytes follow its end"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newPlace(t)
+			_, err := p.archive(t.Context(), c.format, c.content, unpack.Limits{})
+			switch {
+			case c.refused != "" && (err == nil || !strings.Contains(err.Error(), c.refused)):
+				t.Errorf("error %v, want %q", err, c.refused)
+			case c.refused == "" && (err != nil || len(p.inside()) != 2):
+				t.Errorf("made %q, error %v", p.inside(), err)
+			}
+		})
+	}
+}
+
 // TestDirectoryWithContent is of formats whose libraries would decode it only
 // to get beyond it.
 func TestDirectoryWithContent(t *testing.T) {

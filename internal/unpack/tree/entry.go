@@ -98,17 +98,28 @@ func isAbsolute(name string) bool {
 	return len(name) >= 3 && letter >= 'a' && letter <= 'z' && name[1] == ':' && (name[2] == '/' || name[2] == '\\')
 }
 
-// target checks where a symbolic link in a directory says it leads, as text,
-// and returns the path from the top.
-func target(dir, link string) (string, error) {
+// checkTarget checks where a new symbolic link in a directory says it leads, as
+// text. A link may lead to a path of the system, as that of a virtual
+// environment to its interpreter: nothing is ever made through it.
+func checkTarget(dir, link string) error {
 	switch {
 	case link == "":
-		return "", refuse("it is a symbolic link to nothing")
+		return refuse("it is a symbolic link to nothing")
 	case len(link) > maxPath:
-		return "", refuse("it is a symbolic link with a target of %d bytes, and the limit is %d", len(link), maxPath)
+		return refuse("it is a symbolic link with a target of %d bytes, and the limit is %d", len(link), maxPath)
 	case strings.ContainsRune(link, 0):
-		return "", refuse("it is a symbolic link with a NUL character in its target")
-	case isAbsolute(link), unusableLink(link):
+		return refuse("it is a symbolic link with a NUL character in its target")
+	case link[0] == '/' && !unusableLink(link):
+		return nil
+	}
+	_, err := target(dir, link)
+	return err
+}
+
+// target returns the path from the top where a symbolic link in a directory
+// leads, as text.
+func target(dir, link string) (string, error) {
+	if link == "" || isAbsolute(link) || unusableLink(link) {
 		return "", refuse("it is a symbolic link to %q, which is absolute; only links within the directory are made", shorten(link))
 	}
 	found := path.Join(dir, strings.ReplaceAll(link, `\`, "/"))

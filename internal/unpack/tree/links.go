@@ -18,10 +18,10 @@ const (
 type link struct{ name, dir, target string }
 
 func (t *Tree) makeLink(place *os.Root, dir, base, to string) error {
-	if _, err := target(dir, to); err != nil {
+	if err := checkTarget(dir, to); err != nil {
 		return err
 	}
-	if goesBack(to) {
+	if to[0] != '/' && goesBack(to) {
 		if err := t.remember(dir, base, to); err != nil {
 			return err
 		}

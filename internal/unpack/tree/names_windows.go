@@ -24,4 +24,6 @@ func unusable(part string) string {
 }
 
 // unusableLink tells whether a link leads to a drive or a stream.
-func unusableLink(link string) bool { return strings.ContainsRune(link, ':') }
+func unusableLink(link string) bool {
+	return strings.ContainsRune(link, ':') || strings.HasPrefix(link, "/")
+}
