@@ -45,20 +45,28 @@ func (f *Fake) Run(taskID string, runID int) (Run, bool) {
 }
 
 func (f *Fake) run(taskID string, runID int) (Run, bool) {
+	view, known := f.state(taskID, runID)
+	if known {
+		run := f.tasks[taskID].runs[runID]
+		for _, name := range run.order {
+			view.Artifacts = append(view.Artifacts, f.stored(run.artifacts[name]))
+		}
+	}
+	return view, known
+}
+
+// state is a run without its artifacts.
+func (f *Fake) state(taskID string, runID int) (Run, bool) {
 	task := f.tasks[taskID]
 	if task == nil || runID < 0 || runID >= len(task.runs) {
 		return Run{}, false
 	}
 	run := task.runs[runID]
-	view := Run{
+	return Run{
 		TaskID: taskID, RunID: runID, State: run.doc.State, Reason: run.doc.ReasonResolved, ReasonCreated: run.doc.ReasonCreated,
 		WorkerID: run.doc.WorkerID, Started: time.Time(run.doc.Started),
 		TakenUntil: time.Time(run.doc.TakenUntil), Resolved: time.Time(run.doc.Resolved),
-	}
-	for _, name := range run.order {
-		view.Artifacts = append(view.Artifacts, f.stored(run.artifacts[name]))
-	}
-	return view, true
+	}, true
 }
 
 // WaitResolved waits until a run is resolved, by whomever.
@@ -71,12 +79,13 @@ func (f *Fake) WaitClaimed(ctx context.Context, taskID string, runID int) (Run, 
 	return f.waitRun(ctx, taskID, runID, func(r Run) bool { return !r.Started.IsZero() })
 }
 
-func (f *Fake) waitRun(ctx context.Context, taskID string, runID int, done func(Run) bool) (run Run, err error) {
-	err = f.wait(ctx, func() bool {
-		var known bool
-		run, known = f.run(taskID, runID)
+// waitRun looks at the artifacts only in the end: every call of a worker wakes it.
+func (f *Fake) waitRun(ctx context.Context, taskID string, runID int, done func(Run) bool) (Run, error) {
+	err := f.wait(ctx, func() bool {
+		run, known := f.state(taskID, runID)
 		return known && done(run)
 	})
+	run, _ := f.Run(taskID, runID)
 	if err != nil {
 		return run, fmt.Errorf("cannot see the end of %s/%d, which is %q: %w", taskID, runID, run.State, err)
 	}
