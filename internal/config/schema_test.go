@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/taskcluster/generic-worker/internal/document"
+	"github.com/taskcluster/generic-worker/schemas"
 )
 
 // TestSchemaOfOneSetting compares, for every setting, its own schema with that
@@ -21,14 +22,14 @@ func TestSchemaOfOneSetting(t *testing.T) {
 	}
 	allowed := 0
 	for name := range root.Properties {
-		one, err := schemaOf(map[string]any{name: nil})
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
 		for _, value := range []string{`null`, `true`, `-1`, `7`, `0.5`, `""`, `"x"`, `[]`, `{}`, `{"x": 1}`} {
 			doc, err := document.ParseJSON("", fmt.Appendf(nil, `{%q: %s}`, name, value))
 			if err != nil {
 				t.Fatal(err)
+			}
+			one, err := document.CompileFor(doc, "config.json", schemas.Config)
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
 			}
 			got, want := doc.Check(one) == nil, doc.Check(whole) == nil
 			if got != want {

@@ -2,6 +2,7 @@ package document
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -117,16 +118,9 @@ func (n *node) write(b *bytes.Buffer) {
 // additionalProperties: false) has accepted, and into maps what is open.
 func (d *Document) Decode(v any) error {
 	if err := json.Unmarshal(d.JSON(), v); err != nil {
-		return fmt.Errorf("cannot decode %s: %w", d.label(), err)
+		return fmt.Errorf("cannot decode %s: %w", cmp.Or(d.name, "document"), err)
 	}
 	return nil
-}
-
-func (d *Document) label() string {
-	if d.name == "" {
-		return "document"
-	}
-	return d.name
 }
 
 // Problem returns a problem with the value at a JSON pointer. If there is no

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
@@ -23,10 +24,24 @@ type Schema struct {
 
 // Compile reads a JSON schema (2020-12 unless it names another draft). It must
 // be complete in itself: nothing is loaded from elsewhere.
-func Compile(name string, text []byte) (*Schema, error) {
+func Compile(name string, text []byte) (*Schema, error) { return CompileFor(nil, name, text) }
+
+// CompileFor is Compile for documents without other keys at their top than d
+// has: every other property is unknown to the schema. That takes less time the
+// fewer they are.
+func CompileFor(d *Document, name string, text []byte) (*Schema, error) {
 	content, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
 	if err != nil {
 		return nil, fmt.Errorf("cannot read schema %s: %w", name, err)
+	}
+	if d != nil {
+		root, _ := content.(map[string]any)
+		properties, _ := root["properties"].(map[string]any)
+		top, _ := d.root.holds.(object)
+		maps.DeleteFunc(properties, func(key string, _ any) bool {
+			_, there := top.index[key]
+			return !there
+		})
 	}
 	compiler := jsonschema.NewCompiler()
 	compiler.UseLoader(offline{})
@@ -65,11 +80,10 @@ func (s *Schema) index(part *jsonschema.Schema) {
 	for _, property := range part.PatternProperties {
 		s.index(property)
 	}
-	if rest, ok := part.AdditionalProperties.(*jsonschema.Schema); ok {
-		s.index(rest)
-	}
-	if items, ok := part.Items.(*jsonschema.Schema); ok {
-		s.index(items)
+	for _, rest := range []any{part.AdditionalProperties, part.Items} {
+		if other, ok := rest.(*jsonschema.Schema); ok {
+			s.index(other)
+		}
 	}
 	for _, other := range []*jsonschema.Schema{
 		part.Ref, part.Items2020, part.If, part.Then, part.Else, part.Not, part.Contains,
