@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -118,6 +119,11 @@ func glob(pattern string, maxFiles int) payload.Artifact {
 
 func named(a payload.Artifact, name string) payload.Artifact {
 	a.Name = name
+	return a
+}
+
+func compressed(a payload.Artifact) payload.Artifact {
+	a.ContentEncoding = "gzip"
 	return a
 }
 
@@ -328,9 +334,19 @@ func TestArtifacts(t *testing.T) {
 			kept:      map[string]string{"out/a": "A", "out/own": "A", "out/file": "error invalid-resource-on-worker", "out/away": "error invalid-resource-on-worker"},
 		},
 		"a file is what it says before a glob, and that before a directory": {
-			files:     map[string]string{"out/a": "A", "out/b": "B", "out/c": "C"},
-			artifacts: []payload.Artifact{directory("out", "out"), glob("out/[ab]", 2), file("out/a", "out/a")},
-			kept:      map[string]string{"out/a": "A", "out/b": "B", "out/c": "C"},
+			files: map[string]string{"out/a": "A", "out/b": "B", "out/c": "C"},
+			artifacts: []payload.Artifact{
+				compressed(directory("out", "out")), glob("out/[ab]", 2), compressed(file("out/a", "out/a")),
+			},
+			kept: map[string]string{"out/a": "gzip", "out/b": "B", "out/c": "gzip"},
+		},
+		"a glob that would match in a link only": {
+			files:     map[string]string{"src/a": "A", "out/b": "B"},
+			links:     map[string]string{"out/folder": "../src"},
+			artifacts: []payload.Artifact{glob("out/*/*", 5)},
+			so:        task.Failed,
+			kept:      map[string]string{"out": "error file-missing-on-worker"},
+			log:       "Left out out/folder from artifact glob out/*/*",
 		},
 		"a path outside": {
 			artifacts: []payload.Artifact{file("/etc/hostname", "public/hostname")},
@@ -407,6 +423,78 @@ func TestLogAndSummary(t *testing.T) {
 	want := artifact.Record{Name: "public/build", StorageType: "s3", Bytes: 500, Attempts: 1}
 	if diff := cmp.Diff(want, records[0], cmpopts.IgnoreFields(artifact.Record{}, "Elapsed", "Stored", "SHA256")); diff != "" || len(records) != 101 {
 		t.Errorf("%d records: %s", len(records), diff)
+	}
+}
+
+// The table tells how often an upload was begun, and what it took.
+func TestSummaryOfRetries(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, queuetest.FakeOptions{})
+	s.write(t, "build.log", strings.Repeat("text\n", 100))
+	s.fake.Inject(queuetest.Fault{Endpoint: "putData", Kind: queuetest.FaultDrop, Max: 1})
+	if err := s.finish(t, Config{}, compressed(file("build.log", "public/build"))); err != nil {
+		t.Fatal(err)
+	}
+	r := s.run.Artifacts.Records()[0]
+	row := fmt.Sprintf(`public/build  500    %d      %.12s  [0-9.]+ +2\n`, r.Stored, r.SHA256)
+	if log := s.text(t); !regexp.MustCompile(row).MatchString(log) || r.Stored >= 500 {
+		t.Errorf("no row %s in\n%s", row, log)
+	}
+}
+
+// What each failure means for the task, and what the queue is told.
+func TestFailures(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		err    error
+		so     task.Resolution
+		reason string
+	}{
+		"missing":     {&artifact.FileError{Reason: artifact.Missing, Err: errors.New("x")}, task.Failed, "file-missing-on-worker"},
+		"unreadable":  {&artifact.FileError{Reason: artifact.Unreadable, Err: errors.New("x")}, task.Failed, "file-not-readable-on-worker"},
+		"changed":     {fmt.Errorf("x: %w", artifact.ErrChanged), task.Failed, "invalid-resource-on-worker"},
+		"no room":     {fmt.Errorf("x: %w", artifact.ErrSpool), task.ResourceUnavailable, "invalid-resource-on-worker"},
+		"header":      {fmt.Errorf("x: %w", artifact.ErrContentType), task.MalformedPayload, ""},
+		"conflict":    {fmt.Errorf("x: %w", artifact.ErrConflict), task.MalformedPayload, ""},
+		"storage":     {&artifact.StorageError{Status: 403}, task.ResourceUnavailable, ""},
+		"unavailable": {fmt.Errorf("x: %w", artifact.ErrUnavailable), task.ResourceUnavailable, ""},
+		"unheard of":  {errors.New("x"), task.InternalError, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, queuetest.FakeOptions{})
+			p := &publication{run: s.run}
+			expires := time.Time(s.run.Definition.Expires).Add(-time.Minute)
+			i := &item{name: "public/a", found: test.err, from: payload.Artifact{Expires: expires}}
+			p.one(t.Context(), i)
+			if so := task.ResolutionOf(i.fatal); so != test.so || i.fatal == nil {
+				t.Errorf("resolved %v: %v", so, i.fatal)
+			}
+			view, _ := s.fake.Run(s.run.TaskID, s.run.RunID)
+			var told struct{ Reason, Expires string }
+			if text := view.Artifact("public/a").Request; text != nil {
+				if err := json.Unmarshal(text, &told); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if told.Reason != test.reason || told.Reason != "" && told.Expires != stamp(expires) {
+				t.Errorf("told the queue %+v", told)
+			}
+		})
+	}
+}
+
+// A panic costs one artifact, and is no success.
+func TestPanic(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, queuetest.FakeOptions{})
+	s.write(t, "a", "A")
+	s.run.Artifacts = nil
+	if err := s.finish(t, Config{}, optional(file("a", "public/a"))); task.ResolutionOf(err) != task.InternalError {
+		t.Errorf("got %v", err)
+	}
+	if log := s.text(t); !strings.Contains(log, "] a              artifacts: internal error") {
+		t.Errorf("the log does not list it:\n%s", log)
 	}
 }
 

@@ -120,8 +120,9 @@ func (c *collection) glob(ctx context.Context, a payload.Artifact) error {
 	err = c.tree.WalkTo(ctx, pattern.Dir, pattern.Depth(), func(e taskdir.Entry) bool {
 		switch {
 		case e.Dir: // what is in there may match
-			seen++
-			c.child(a, e)
+			if c.child(a, e) {
+				seen++
+			}
 		case pattern.Match(e.Name):
 			if matched++; matched <= a.MaxFiles {
 				c.child(a, e)
@@ -146,19 +147,20 @@ func (c *collection) glob(ctx context.Context, a payload.Artifact) error {
 	return nil
 }
 
-// child takes what was found below a directory.
-func (c *collection) child(a payload.Artifact, e taskdir.Entry) {
+// child takes what was found below a directory, and tells whether it did.
+func (c *collection) child(a payload.Artifact, e taskdir.Entry) bool {
 	name := nameOf(a, e.Name)
 	if errors.Is(e.Err, taskdir.ErrLinkedDirectory) || errors.Is(e.Err, taskdir.ErrTooDeep) {
 		c.run.Log.Warn("Left out %s from artifact %s %s: %v", artifact.Printable(e.Path), a.Type, artifact.Printable(a.Path), e.Err)
 		c.omit(e.Path, e.Err)
-		return
+		return false
 	}
 	i := &item{name: name, path: e.Path, size: e.Size, from: a, found: e.Err}
 	if err := payload.CheckArtifactName(name); err != nil {
 		i.found = &artifact.FileError{Path: e.Path, Reason: artifact.Invalid, Err: err}
 	}
 	c.take(i)
+	return true
 }
 
 // nameOf returns the name of a file below an artifact directory.
