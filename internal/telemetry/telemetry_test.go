@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	traces "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/taskcluster/generic-worker/internal/artifact"
@@ -113,6 +115,9 @@ func TestMetrics(t *testing.T) {
 				s.Phases = nil
 				for _, name := range []string{"claim", "setup", "prepare", "commands", "hold", "uploads", "seal", "resolve"} {
 					s.Phases.Begin(name, false)()
+					for i := range 100 {
+						s.Phases.Begin(fmt.Sprint(name, " ", i), true)()
+					}
 				}
 				tel.Started(task.Start{TaskID: s.TaskID})
 				tel.Ended(s)
@@ -207,6 +212,9 @@ func TestTraces(t *testing.T) {
 		names[string(s.SpanId)] = s.Name
 	}
 	for _, s := range spans {
+		if failed := s.Status.GetCode() == traces.Status_STATUS_CODE_ERROR && s.Status.Message == "failed"; failed != (s.Name == "task") {
+			t.Errorf("%s has the status %v", s.Name, s.Status)
+		}
 		got[s.Name] = names[string(s.ParentSpanId)] + " " + time.Duration(s.EndTimeUnixNano-s.StartTimeUnixNano).String()
 		if strings.Contains(s.String(), "hunter2") {
 			t.Errorf("the reason is in a trace: %v", s)
