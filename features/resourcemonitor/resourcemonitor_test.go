@@ -9,6 +9,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -160,6 +161,7 @@ func testFigures(t *testing.T, lasting time.Duration) bool {
 	within(t, "processes", int64(held.PeakProcesses), 1, 1)
 	within(t, "samples", int64(held.Samples), 2, int64(held.WallSeconds*2)+2)
 	within(t, "wall", int64(held.WallSeconds*1000), lasting.Milliseconds(), math.MaxInt64)
+	within(t, "processor time", int64((held.UserSeconds+held.SystemSeconds)*1e6), 1, math.MaxInt64)
 	within(t, "total memory", held.System.Total, held.System.PeakUsed, math.MaxInt64)
 	within(t, "used", held.System.AverageUsed, 1, held.System.PeakUsed)
 	if brief.WallSeconds <= 0 || brief.System == nil {
@@ -235,6 +237,64 @@ func TestAverages(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(measurement{})); diff != "" {
 			t.Error(diff)
+		}
+	})
+}
+
+// TestWalks measures a directory again when that does not take too much of the
+// time, and says if it was given up.
+func TestWalks(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "file"), make([]byte, 1<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	now := time.Now()
+	for name, test := range map[string]struct {
+		last       time.Time
+		took       time.Duration
+		limit      time.Duration
+		taken, cut bool
+	}{
+		"the first":         {limit: time.Hour, taken: true},
+		"soon after":        {last: now, took: time.Hour, limit: time.Hour},
+		"long after":        {last: now.Add(-walkShare * time.Hour), took: time.Hour, limit: time.Hour, taken: true},
+		"more than is time": {limit: -1, cut: true},
+	} {
+		w, s := walks{root: root, last: test.last, took: test.took}, series{}
+		w.take(&s, test.limit)
+		if taken := s.disk >= 1<<20; taken != test.taken && !test.cut || s.cut != test.cut {
+			t.Errorf("%s: got %d bytes, given up: %v", name, s.disk, s.cut)
+		}
+	}
+	want := []features.Figure{{Label: "Largest Task Directory", Value: "at least 1.00 MiB"}}
+	if diff := cmp.Diff(want, measurement{Disk: 1 << 20, DiskIsLeast: true}.rows()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestShortage is a machine that is short of memory, has enough, and is short again.
+func TestShortage(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := shortage{Config: Config{MaxPercent: 90, MinAvailable: 100, Allowed: 5 * time.Second}}
+		short, enough := usage.Memory{Total: 1000, Available: 100}, usage.Memory{Total: 1000, Available: 101}
+		for i, memory := range []usage.Memory{short, short, short, short, short, enough, short, short, short, short, short} {
+			if err := s.check(memory); err != nil {
+				t.Fatalf("second %d: %v", i, err)
+			}
+			time.Sleep(time.Second)
+		}
+		if err := s.check(short); task.ResolutionOf(err) != task.Failed || !strings.Contains(err.Error(), "short of memory for 5s: 90.0 % of") {
+			t.Errorf("got %v", err)
+		}
+		if err := s.check(usage.Memory{}); err != nil {
+			t.Errorf("a machine that cannot be measured is short of memory: %v", err)
 		}
 	})
 }

@@ -48,6 +48,26 @@ func TestBindVersion2(t *testing.T) {
 	}
 }
 
+// TestBindFails has limits that the system does not take: only what some
+// systems do not know may be missing.
+func TestBindFails(t *testing.T) {
+	t.Parallel()
+	for file, fails := range map[string]bool{"memory.max": true, "pids.max": true, "cpu.max": true, "memory.swap.max": false, "memory.oom.group": false} {
+		base := Base{dir: t.TempDir()}
+		write(t, filepath.Join(base.dir, "cgroup.controllers"), "cpu memory pids\n")
+		write(t, filepath.Join(base.dir, "cgroup.subtree_control"), "cpu memory pids\n")
+		limits := Limits{Memory: 64 << 20, Processes: 200, CPUs: 1.5}
+		g := base.Make("gw-test-1")
+		if err := os.Mkdir(filepath.Join(g.path, file), 0o700); err != nil { // nobody can write to that
+			t.Fatal(err)
+		}
+		bounds, err := new(Enforcers).For(nil, base, limits).Bind(g, limits)
+		if (err != nil) != fails || (bounds == nil) != fails {
+			t.Errorf("%s: got %v, %v", file, bounds, err)
+		}
+	}
+}
+
 // TestEnable switches on what is there, and refuses what is not.
 func TestEnable(t *testing.T) {
 	t.Parallel()

@@ -45,6 +45,11 @@ func TestLook(t *testing.T) {
 			"out of memory: limit 64.00 MiB, peak 64.00 MiB, killed make (pid 9)",
 		},
 		{
+			"killed at a peak that nobody noted", true,
+			[]Sample{{Memory: 20 * mib, OutOfMemory: 7, OOMKills: 1}},
+			"out of memory: limit 64.00 MiB, peak 20.00 MiB, killed make (pid 9)",
+		},
+		{
 			"killed for others", true,
 			[]Sample{{Memory: 20 * mib, OOMKills: 1}},
 			"out of memory: the machine had none left, peak 20.00 MiB, killed make (pid 9)",
@@ -68,6 +73,17 @@ func TestLook(t *testing.T) {
 		}
 		if diff := cmp.Diff(test.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", test.name, diff)
+		}
+	}
+}
+
+// TestVictim asks the system whom it killed, which may not know.
+func TestVictim(t *testing.T) {
+	t.Parallel()
+	for said, want := range map[string]string{"cc (pid 77)": "cc (pid 77)", "": "make (pid 9)"} {
+		g := Guard{Limits: Limits{Memory: mib}, First: Process{9, "make", 0}, Victim: func() string { return said }}
+		if hit := g.Look(Sample{OOMKills: 1}); hit == nil || !cmp.Equal(hit.Killed, []string{want}) {
+			t.Errorf("%q: got %v", said, hit)
 		}
 	}
 }

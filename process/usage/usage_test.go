@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 )
@@ -78,5 +79,11 @@ func TestDisk(t *testing.T) {
 	}
 	if _, whole := Disk(root, -1); whole {
 		t.Error("a walk without time says that it is whole")
+	}
+	if err := os.MkdirAll(filepath.Join(dir, strings.Repeat("d/", deepest+1)), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, whole := Disk(root, time.Minute); whole {
+		t.Error("a walk that did not go down all the way says that it is whole")
 	}
 }
