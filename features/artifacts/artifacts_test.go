@@ -343,6 +343,13 @@ func TestArtifacts(t *testing.T) {
 			kept:      map[string]string{"out": "error file-missing-on-worker"},
 			log:       "Left out out/folder from artifact glob out/*/*",
 		},
+		"a link in several entries": {
+			files:     map[string]string{"src/a": "A", "out/b": "B"},
+			links:     map[string]string{"out/folder": "../src"},
+			artifacts: []payload.Artifact{glob("out/**", 5), directory("./out", "again"), directory(".", "all")},
+			kept:      map[string]string{"out/b": "B", "again/b": "B", "all/out/b": "B", "all/src/a": "A"},
+			log:       "Not published, 1:",
+		},
 		"a path outside": {
 			artifacts: []payload.Artifact{file("/etc/hostname", "public/hostname")},
 			so:        task.Failed,

@@ -37,7 +37,7 @@ type omission struct {
 // before globs and those before directories, since whoever names a file means
 // that one's settings.
 func (p *publication) list(ctx context.Context) []*item {
-	c := &collection{publication: p, byName: map[string]*item{}}
+	c := &collection{publication: p, byName: map[string]*item{}, left: map[string]bool{}}
 	for _, kind := range []string{payload.File, payload.Glob, payload.Directory} {
 		for _, a := range p.run.Payload.Artifacts {
 			if a.Type == kind {
@@ -55,6 +55,7 @@ type collection struct {
 	items  []*item
 	failed []*item // entries that have no file
 	byName map[string]*item
+	left   map[string]bool // directories left out, however many entries include them
 	bytes  int64
 	full   bool // one file too many was found
 }
@@ -151,8 +152,11 @@ func (c *collection) glob(ctx context.Context, a payload.Artifact) error {
 func (c *collection) child(a payload.Artifact, e taskdir.Entry) bool {
 	name := nameOf(a, e.Name)
 	if errors.Is(e.Err, taskdir.ErrLinkedDirectory) || errors.Is(e.Err, taskdir.ErrTooDeep) {
-		c.run.Log.Warn("Left out %s from artifact %s %s: %v", artifact.Printable(e.Path), a.Type, artifact.Printable(a.Path), e.Err)
-		c.omit(e.Path, e.Err)
+		if at := c.tree.Clean(e.Path); !c.left[at] {
+			c.left[at] = true
+			c.run.Log.Warn("Left out %s from artifact %s %s: %v", artifact.Printable(e.Path), a.Type, artifact.Printable(a.Path), e.Err)
+			c.omit(e.Path, e.Err)
+		}
 		return false
 	}
 	i := &item{name: name, path: e.Path, size: e.Size, from: a, found: e.Err}

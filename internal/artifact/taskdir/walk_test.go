@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/taskcluster/generic-worker/internal/artifact"
 )
 
 func TestWalk(t *testing.T) {
@@ -83,6 +85,31 @@ func TestWalkTo(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" || err != nil {
 			t.Errorf("to %d: %v%s", depth, err, diff)
 		}
+	}
+}
+
+// What may not be looked into is visited itself.
+func TestWalkTellsWhatIsNotReadable(t *testing.T) {
+	t.Parallel()
+	in := tree(t)
+	in.write(t, "out/a", "x")
+	in.write(t, "out/closed/b", "x")
+	closed := filepath.Join(in.Root.Name(), "out", "closed")
+	err := errors.Join(os.Chmod(in.Root.Name(), 0o755), os.Chmod(filepath.Dir(closed), 0o755), os.Chmod(closed, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.Chmod(closed, 0o700) })
+	var got []Entry
+	asOrdinaryUser(t, func() {
+		err = in.Walk(t.Context(), "out", func(e Entry) bool { got = append(got, e); return true })
+	})
+	if err != nil || len(got) != 2 {
+		t.Fatalf("got %v, %v", got, err)
+	}
+	failure, ok := errors.AsType[*artifact.FileError](got[1].Err)
+	if !ok || failure.Reason != artifact.Unreadable || !got[1].Dir || got[1].Name != "closed" {
+		t.Errorf("got %+v", got[1])
 	}
 }
 
