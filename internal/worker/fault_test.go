@@ -187,6 +187,28 @@ func TestL3ShutdownCutsTheUploadNotTheReport(t *testing.T) {
 	}
 }
 
+// TestL3ShutdownDoesNotWaitForTheQueue: a queue that hangs keeps no worker that
+// has to go.
+func TestL3ShutdownDoesNotWaitForTheQueue(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, queuetest.FakeOptions{}, func(w *worker.Worker) { w.Queue = hanging{w.Queue} }).start()
+	started := t.TempDir() + "/started"
+	s.fake.AddTask(shell("touch " + started + "; sleep 600"))
+	appears(t, started)
+	s.abort(errShutdown)
+	if got := s.wait(); got != worker.Aborted {
+		t.Errorf("stopped for reason %d", got)
+	}
+}
+
+// hanging is a queue that takes no report.
+type hanging struct{ worker.Queue }
+
+func (hanging) Resolve(ctx context.Context, _ queue.Claim, _ queue.Outcome) error {
+	<-ctx.Done()
+	return context.Cause(ctx)
+}
+
 // panicky is a queue whose reclaims panic.
 type panicky struct{ worker.Queue }
 
