@@ -159,7 +159,7 @@ func (r *run) prepare(ctx context.Context) error {
 func (r *run) hold(ctx context.Context, err error) {
 	failed := []task.Resolution{task.Failed, task.IntermittentTask}
 	wanted := slices.ContainsFunc(r.hooks, func(h attached) bool { return h.Hold != nil })
-	if !wanted || err == nil || ctx.Err() != nil || !slices.Contains(failed, task.ResolutionOf(err)) {
+	if !wanted || err == nil || !slices.Contains(failed, task.ResolutionOf(err)) {
 		return
 	}
 	_ = r.stage("hold", func() error {
