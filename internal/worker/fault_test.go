@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/taskcluster/generic-worker/features"
 	"github.com/taskcluster/generic-worker/internal/queue"
 	"github.com/taskcluster/generic-worker/internal/queue/queuetest"
@@ -38,6 +40,35 @@ func TestL9PanicsCostOneRun(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestStagesInOrder: what is set up last is taken down first, and the log is
+// sealed before what vouches for it.
+func TestStagesInOrder(t *testing.T) {
+	t.Parallel()
+	var order []string
+	noted := func(name string) features.Feature {
+		note := func(stage string) func(context.Context) error {
+			return func(context.Context) error {
+				order = append(order, stage+" "+name)
+				return nil
+			}
+		}
+		return hooks(name, features.Hooks{
+			Prepare: note("prepare"), Hold: note("hold"), Seal: note("seal"), Close: note("close"),
+			Finish: func(ctx context.Context, _ task.Resolution) error { return note("finish")(ctx) },
+		})
+	}
+	s := newSite(t, queuetest.FakeOptions{}, func(w *worker.Worker) {
+		w.Config.TasksToRun = 1
+		w.Features = append(w.Features, noted("a"), noted("b"))
+	})
+	s.fake.AddTask(shell("false"))
+	s.start().wait()
+	want := []string{"prepare a", "prepare b", "hold b", "hold a", "finish b", "finish a", "seal a", "seal b", "close b", "close a"}
+	if diff := cmp.Diff(want, order); diff != "" {
+		t.Error(diff)
 	}
 }
 
