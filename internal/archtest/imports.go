@@ -99,6 +99,7 @@ var table = []row{
 	{folder: "internal/queue", may: []string{"internal/backoff", "internal/mask", "internal/queue/skew"}},
 
 	{folder: "internal/source", may: []string{"cot", "cot/chain", "cot/template", "internal/backoff", "internal/document", "internal/mask", "internal/queue"}},
+	{folder: "internal/source/offline", may: []string{"cot/chain", "cot/template"}, mustNot: []string{"net", "net/http"}},
 	{folder: "cot/policy", may: []string{"cot", "cot/chain", "cot/chain/trust", "cot/keyrepo", "cot/template", "gpg", "internal/document", "schemas"}, mustNot: []string{"net/http"}},
 	{folder: "cot/template", may: []string{"cot", "cot/chain", "cot/chain/definition", "cot/template/render"}, mustNot: []string{"net/http"}},
 	{folder: "cot/template/render", mustNot: []string{"net/http"}},

@@ -5,11 +5,13 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/fstest"
 
 	"github.com/taskcluster/generic-worker/cot/chain"
 	"github.com/taskcluster/generic-worker/cot/template"
 	"github.com/taskcluster/generic-worker/cot/template/render"
 	"github.com/taskcluster/generic-worker/internal/source"
+	"github.com/taskcluster/generic-worker/internal/source/offline"
 )
 
 // tree is a template that makes the task below of a push.
@@ -45,24 +47,32 @@ func TestTemplates(t *testing.T) {
 	}, Limits: quick}
 
 	dir := t.TempDir()
-	write(t, dir, map[string]string{
-		"hg.example.com/fruit/orchard/@tree/" + revision + "/.taskcluster.yml": tree,
-		"hg.example.com/fruit/orchard/@facts/pushes-" + revision + ".json":     pushes,
-		"github.com/orchard/apple/@tree/" + revision + "/.taskcluster.yml":     tree,
-		"github.com/orchard/apple/@facts/commit-" + revision + ".json":         commit,
-	})
+	files := fstest.MapFS{
+		"hg.example.com/fruit/orchard/@tree/" + revision + "/.taskcluster.yml": {Data: []byte(tree)},
+		"hg.example.com/fruit/orchard/@facts/pushes-" + revision + ".json":     {Data: []byte(pushes)},
+		"github.com/orchard/apple/@tree/" + revision + "/.taskcluster.yml":     {Data: []byte(tree)},
+		"github.com/orchard/apple/@facts/commit-" + revision + ".json":         {Data: []byte(commit)},
+	}
+	if err := os.CopyFS(dir, files); err != nil {
+		t.Fatal(err)
+	}
 	bundle := filepath.Join(t.TempDir(), "bundle")
-	recorder, err := source.NewRecorder(bundle, source.Answers{Forge: servers})
+	recorder, err := offline.NewRecorder(bundle, offline.Answers{Forge: servers})
 	if err != nil {
 		t.Fatal(err)
 	}
 	checkDecisions(t, "servers", servers)
-	checkDecisions(t, "directory", source.Directory{Path: dir})
+	checkDecisions(t, "directory", offline.Directory{Path: dir})
 	checkDecisions(t, "recorder", recorder)
 	if err := recorder.Finish(); err != nil {
 		t.Fatal(err)
 	}
-	checkDecisions(t, "bundle", open(t, bundle))
+	kept, err := offline.OpenBundle(bundle)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kept.Close()
+	checkDecisions(t, "bundle", kept)
 }
 
 // checkDecisions checks a decision task of each kind of server as it should be,

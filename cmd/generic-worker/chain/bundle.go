@@ -12,7 +12,7 @@ import (
 
 	"github.com/taskcluster/generic-worker/cmd/generic-worker/exit"
 	"github.com/taskcluster/generic-worker/cot/chain/report"
-	"github.com/taskcluster/generic-worker/internal/source"
+	"github.com/taskcluster/generic-worker/internal/source/offline"
 )
 
 // Bundle is the command with those about bundles.
@@ -70,7 +70,7 @@ func (b *createBundle) run(ctx context.Context, args []string) error {
 	}
 	shown := watch(b.people)
 	from.Source = shown.source(from.Source)
-	recorder, err := source.NewRecorder(b.output, from)
+	recorder, err := offline.NewRecorder(b.output, from)
 	if err != nil {
 		return exit.Errorf(exit.Usage, "%w", err)
 	}
@@ -80,7 +80,7 @@ func (b *createBundle) run(ctx context.Context, args []string) error {
 		return err
 	}
 	defer remove()
-	result, err := b.verify(ctx, d, source.Answers{Source: recorder, Forge: recorder, Landed: recorder.Landed}, dir)
+	result, err := b.verify(ctx, d, offline.Answers{Source: recorder, Forge: recorder, Landed: recorder.Landed}, dir)
 	shown.end()
 	switch {
 	case err != nil:
@@ -97,7 +97,7 @@ func (b *createBundle) run(ctx context.Context, args []string) error {
 // show prints what is in the bundle. What could not be found out is not in it,
 // which is worth an exit code.
 func (b *createBundle) show(ctx context.Context, result *report.Report) error {
-	bundle, err := source.OpenBundle(b.output)
+	bundle, err := offline.OpenBundle(b.output)
 	if err != nil {
 		return exit.Errorf(exit.ChainFault, "%w", err)
 	}

@@ -25,6 +25,7 @@ import (
 	"github.com/taskcluster/generic-worker/internal/mask"
 	"github.com/taskcluster/generic-worker/internal/queue"
 	"github.com/taskcluster/generic-worker/internal/source"
+	"github.com/taskcluster/generic-worker/internal/source/offline"
 	"github.com/taskcluster/generic-worker/internal/taskfile"
 )
 
@@ -78,18 +79,18 @@ func (r *request) read(ctx context.Context, args []string) (*policy.Deployment, 
 }
 
 // online are the answers of the deployment and of its servers of repositories.
-func (r *request) online(d *policy.Deployment) (source.Answers, error) {
+func (r *request) online(d *policy.Deployment) (offline.Answers, error) {
 	rootURL, credentials, err := r.queue(d)
 	if err != nil {
-		return source.Answers{}, err
+		return offline.Answers{}, err
 	}
 	q := &source.Queue{RootURL: rootURL, Storage: d.Storage, Limits: queue.Limits{Elapsed: longestWait}}
 	if credentials.ClientID != "" {
 		q.Credentials = func() queue.Credentials { return credentials }
 	}
 	if d.Repositories != "" {
-		local := source.Directory{Path: d.Repositories, Hosts: d.Kinds()}
-		return source.Answers{Source: q, Forge: local, Landed: local.Landed}, nil
+		local := offline.Directory{Path: d.Repositories, Hosts: d.Kinds()}
+		return offline.Answers{Source: q, Forge: local, Landed: local.Landed}, nil
 	}
 	forge := &source.Forge{Servers: map[string]source.Server{}, Redirects: d.Redirects}
 	for host, s := range d.Servers {
@@ -99,7 +100,7 @@ func (r *request) online(d *policy.Deployment) (source.Answers, error) {
 		}
 		forge.Servers[host] = server
 	}
-	return source.Answers{Source: q, Forge: forge, Landed: forge.Landed}, nil
+	return offline.Answers{Source: q, Forge: forge, Landed: forge.Landed}, nil
 }
 
 // longestWait bounds how long a person waits for a queue that does not answer.
@@ -122,7 +123,7 @@ func (r *request) queue(d *policy.Deployment) (string, queue.Credentials, error)
 }
 
 // verify answers all rules, with the artifacts in dir.
-func (r *request) verify(ctx context.Context, d *policy.Deployment, from source.Answers, dir string) (*report.Report, error) {
+func (r *request) verify(ctx context.Context, d *policy.Deployment, from offline.Answers, dir string) (*report.Report, error) {
 	renderer, err := child.Render(render.Limits{})
 	if err != nil {
 		return nil, exit.Errorf(exit.ChainFault, "%w", err)

@@ -14,7 +14,7 @@ import (
 	"github.com/taskcluster/generic-worker/cmd/generic-worker/exit"
 	"github.com/taskcluster/generic-worker/cot/chain/report"
 	"github.com/taskcluster/generic-worker/cot/policy"
-	"github.com/taskcluster/generic-worker/internal/source"
+	"github.com/taskcluster/generic-worker/internal/source/offline"
 )
 
 // verifyCot is `generic-worker verify-cot`.
@@ -87,16 +87,16 @@ func (v *verifyCot) run(ctx context.Context, args []string) error {
 }
 
 // answers are those of the bundle, if there is one.
-func (v *verifyCot) answers(d *policy.Deployment) (from source.Answers, closeSource func(), err error) {
+func (v *verifyCot) answers(d *policy.Deployment) (from offline.Answers, closeSource func(), err error) {
 	if v.bundle == "" {
 		from, err = v.online(d)
 		return from, func() {}, err
 	}
-	b, err := source.OpenBundle(v.bundle)
+	b, err := offline.OpenBundle(v.bundle)
 	if err != nil {
 		return from, nil, exit.Errorf(exit.Usage, "%w", err)
 	}
-	return source.Answers{Source: b, Forge: b, Landed: b.Landed}, func() { _ = b.Close() }, nil // it was only read
+	return offline.Answers{Source: b, Forge: b, Landed: b.Landed}, func() { _ = b.Close() }, nil // it was only read
 }
 
 // deliver shows the report, after the artifacts are where they were wanted.

@@ -1,4 +1,4 @@
-package source_test
+package offline_test
 
 import (
 	"path/filepath"
@@ -9,7 +9,7 @@ import (
 	"github.com/taskcluster/generic-worker/cot/chain"
 	"github.com/taskcluster/generic-worker/cot/chain/chaintest"
 	"github.com/taskcluster/generic-worker/cot/chain/report"
-	"github.com/taskcluster/generic-worker/internal/source"
+	"github.com/taskcluster/generic-worker/internal/source/offline"
 )
 
 // TestBundlesVerdict verifies chains while they are recorded, and again from
@@ -36,7 +36,7 @@ func TestBundlesVerdict(t *testing.T) {
 			w.Sign()
 			row.change(w)
 			dir := filepath.Join(t.TempDir(), "bundle")
-			recorder, err := source.NewRecorder(dir, source.Answers{Source: w})
+			recorder, err := offline.NewRecorder(dir, offline.Answers{Source: w})
 			if err != nil {
 				t.Fatal(err)
 			}

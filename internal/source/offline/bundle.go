@@ -1,4 +1,4 @@
-package source
+package offline
 
 import (
 	"context"

@@ -1,6 +1,6 @@
 //go:build unix
 
-package source_test
+package offline_test
 
 import (
 	"os"
@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/taskcluster/generic-worker/cot/template"
-	"github.com/taskcluster/generic-worker/internal/source"
+	"github.com/taskcluster/generic-worker/internal/source/offline"
 )
 
 // TestPipes reads directories in which pipes, which nobody writes to, have the
@@ -42,12 +42,12 @@ func TestPipes(t *testing.T) {
 				t.Errorf("%s: %s", key, said)
 			}
 		}
-		d := source.Directory{Path: filepath.Join(tree, "../../../../..")}
+		d := offline.Directory{Path: filepath.Join(tree, "../../../../..")}
 		if text, err := d.File(t.Context(), template.Commit{Repository: orchard, Revision: revision}, "x"); err == nil {
 			t.Errorf("a pipe says %q", text)
 		}
 		pipe(t, filepath.Join(dir, "manifest.json"))
-		if _, err := source.OpenBundle(dir); err == nil {
+		if _, err := offline.OpenBundle(dir); err == nil {
 			t.Error("a pipe is a manifest")
 		}
 	}()

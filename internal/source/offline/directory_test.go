@@ -1,4 +1,4 @@
-package source_test
+package offline_test
 
 import (
 	"context"
@@ -10,7 +10,14 @@ import (
 
 	"github.com/taskcluster/generic-worker/cot/chain"
 	"github.com/taskcluster/generic-worker/cot/template"
-	"github.com/taskcluster/generic-worker/internal/source"
+	"github.com/taskcluster/generic-worker/internal/source/offline"
+)
+
+const revision = "5a1e5c0ffee05a1e5c0ffee05a1e5c0ffee05a1e"
+
+var (
+	orchard = template.Repository{Kind: template.Mercurial, Host: "hg.example.com", Path: "fruit/orchard"}
+	apple   = template.Repository{Kind: template.GitHub, Host: "github.com", Path: "orchard/apple"}
 )
 
 // write makes files below a directory.
@@ -41,7 +48,7 @@ func TestDirectory(t *testing.T) {
 		"github.com/orchard/apple/@facts/landed-" + revision + ".json":          "perhaps",
 		"secret": "secret",
 	})
-	d := source.Directory{Path: dir, Limits: quick, Hosts: map[string]template.Kind{"hg.example.com": template.Mercurial, "github.com": template.GitHub}}
+	d := offline.Directory{Path: dir, MaxBytes: 1000, Hosts: map[string]template.Kind{"hg.example.com": template.Mercurial, "github.com": template.GitHub}}
 	ctx, at := t.Context(), template.Commit{Repository: orchard, Revision: revision}
 	for name, row := range map[string]struct {
 		get          func() ([]byte, error)
@@ -65,7 +72,7 @@ func TestDirectory(t *testing.T) {
 		"other way out": {func() ([]byte, error) {
 			return d.File(ctx, template.Commit{Repository: orchard, Revision: "../../../../secret"}, "")
 		}, "", "does not exist"},
-		"no directory": {func() ([]byte, error) { return source.Directory{Path: dir + "x"}.File(ctx, at, "x") }, "", "cannot open the directory"},
+		"no directory": {func() ([]byte, error) { return offline.Directory{Path: dir + "x"}.File(ctx, at, "x") }, "", "cannot open the directory"},
 	} {
 		got, err := row.get()
 		if string(got) != row.want || (err == nil) != (row.reason == "") || err != nil && !strings.Contains(err.Error(), row.reason) {
@@ -105,7 +112,7 @@ func TestDirectoryLinks(t *testing.T) {
 			t.Skip("cannot make symbolic links here:", err)
 		}
 	}
-	d, at := source.Directory{Path: filepath.Join(dir, "inside")}, template.Commit{Repository: orchard, Revision: revision}
+	d, at := offline.Directory{Path: filepath.Join(dir, "inside")}, template.Commit{Repository: orchard, Revision: revision}
 	if got, err := d.File(t.Context(), at, "within"); err != nil || string(got) != "plain" {
 		t.Error(string(got), err)
 	}

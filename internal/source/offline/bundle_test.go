@@ -1,4 +1,4 @@
-package source_test
+package offline_test
 
 import (
 	"bytes"
@@ -17,7 +17,7 @@ import (
 
 	"github.com/taskcluster/generic-worker/cot/chain"
 	"github.com/taskcluster/generic-worker/cot/template"
-	"github.com/taskcluster/generic-worker/internal/source"
+	"github.com/taskcluster/generic-worker/internal/source/offline"
 )
 
 // shelf is a source and a forge that has one of everything, and knows of
@@ -123,10 +123,10 @@ func askAll(ctx context.Context, from everything) map[string]string {
 	return said
 }
 
-func record(t *testing.T) (*source.Recorder, string) {
+func record(t *testing.T) (*offline.Recorder, string) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "bundle")
-	r, err := source.NewRecorder(dir, source.Answers{Source: shelf{}, Forge: shelf{}, Landed: shelf{}.Landed})
+	r, err := offline.NewRecorder(dir, offline.Answers{Source: shelf{}, Forge: shelf{}, Landed: shelf{}.Landed})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,9 +138,9 @@ func record(t *testing.T) (*source.Recorder, string) {
 	return r, dir
 }
 
-func open(t *testing.T, dir string) *source.Bundle {
+func open(t *testing.T, dir string) *offline.Bundle {
 	t.Helper()
-	b, err := source.OpenBundle(dir)
+	b, err := offline.OpenBundle(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,10 +227,10 @@ func TestUnreadArtifact(t *testing.T) {
 func TestRecorderRefuses(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	if _, err := source.NewRecorder(dir, source.Answers{}); err == nil || !strings.Contains(err.Error(), "there is something already") {
+	if _, err := offline.NewRecorder(dir, offline.Answers{}); err == nil || !strings.Contains(err.Error(), "there is something already") {
 		t.Error(err)
 	}
-	if _, err := source.NewRecorder(filepath.Join(dir, "absent", "bundle"), source.Answers{}); err == nil {
+	if _, err := offline.NewRecorder(filepath.Join(dir, "absent", "bundle"), offline.Answers{}); err == nil {
 		t.Error("made a bundle in no directory")
 	}
 	r, bundle := record(t)
@@ -249,7 +249,7 @@ func TestRecorderRefuses(t *testing.T) {
 	if err := r.Finish(); err == nil {
 		t.Error("finished what was discarded")
 	}
-	silent, err := source.NewRecorder(filepath.Join(dir, "silent"), source.Answers{})
+	silent, err := offline.NewRecorder(filepath.Join(dir, "silent"), offline.Answers{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -306,7 +306,7 @@ func TestBadBundles(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, "manifest.json"), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := source.OpenBundle(dir); err == nil || !strings.Contains(err.Error(), reason) {
+		if _, err := offline.OpenBundle(dir); err == nil || !strings.Contains(err.Error(), reason) {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
@@ -314,7 +314,7 @@ func TestBadBundles(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, dir := range []string{dir, dir + "x"} {
-		if _, err := source.OpenBundle(dir); err == nil {
+		if _, err := offline.OpenBundle(dir); err == nil {
 			t.Errorf("opened %s", dir)
 		}
 	}
@@ -337,7 +337,7 @@ func FuzzBundle(f *testing.F) {
 		if err := os.WriteFile(filepath.Join(bundle, "manifest.json"), text, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		b, err := source.OpenBundle(bundle)
+		b, err := offline.OpenBundle(bundle)
 		if err != nil {
 			return
 		}

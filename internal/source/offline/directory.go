@@ -1,6 +1,7 @@
-package source
+package offline
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"path"
 	"strings"
 
+	"github.com/taskcluster/generic-worker/cot/chain"
 	"github.com/taskcluster/generic-worker/cot/template"
 )
 
@@ -29,8 +31,9 @@ import (
 type Directory struct {
 	Path string
 	// Hosts are the servers in URLs that Landed is asked with.
-	Hosts  map[string]template.Kind
-	Limits Limits // only Answer counts: the bytes of one file
+	Hosts map[string]template.Kind
+	// MaxBytes bounds one file; 0 means 8 MiB.
+	MaxBytes int64
 }
 
 var _ template.Forge = Directory{}
@@ -99,7 +102,7 @@ func (d Directory) read(ctx context.Context, r template.Repository, below ...str
 		return nil, fmt.Errorf("cannot open what is known about a repository: %w", err)
 	}
 	defer file.Close()
-	return readAll(file, name, d.Limits.withDefaults().Answer)
+	return readAll(file, name, cmp.Or(d.MaxBytes, 8<<20))
 }
 
 // openFile opens what is a file: to open a pipe would wait for somebody to write
@@ -114,6 +117,9 @@ func openFile(root *os.Root, name string) (*os.File, error) {
 	}
 	return root.Open(name)
 }
+
+// missing is the answer that there is no such thing.
+func missing(what string) error { return fmt.Errorf("%s %w", what, chain.ErrNotFound) }
 
 // readAll reads a file of at most so many bytes.
 func readAll(from io.Reader, name string, most int64) ([]byte, error) {
