@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/taskcluster/generic-worker/internal/config"
+	"github.com/taskcluster/generic-worker/internal/build"
 )
 
 func versionCommand() *cobra.Command {
@@ -16,11 +16,11 @@ func versionCommand() *cobra.Command {
 		Short: "Print what this binary was built from",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			build := config.ReadBuild()
+			built := build.Read()
 			if asJSON {
-				return writeJSON(c.OutOrStdout(), build)
+				return writeJSON(c.OutOrStdout(), built)
 			}
-			_, err := fmt.Fprintln(c.OutOrStdout(), versionLine(build))
+			_, err := fmt.Fprintln(c.OutOrStdout(), versionLine(built))
 			return err
 		},
 	}
@@ -30,12 +30,12 @@ func versionCommand() *cobra.Command {
 
 // setVersion gives the root command the flag --version.
 func setVersion(root *cobra.Command) {
-	root.Version = versionLine(config.ReadBuild())
+	root.Version = versionLine(build.Read())
 	root.SetVersionTemplate("{{.Version}}\n")
 }
 
 // versionLine says what a binary was built from, the version as third word.
-func versionLine(b config.Build) string {
+func versionLine(b build.Info) string {
 	var notes []string
 	if b.Revision != "" {
 		notes = append(notes, "revision "+b.Revision)

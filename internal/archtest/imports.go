@@ -28,7 +28,7 @@ var table = []row{
 		folder: "internal/config",
 		may: []string{
 			"features/all", "features/*", "platform", "internal/worker", "internal/queue",
-			"internal/document", "schemas", "internal/cache", "internal/mask", "internal/telemetry", "internal/unpack",
+			"internal/document", "schemas", "internal/build", "internal/cache", "internal/mask", "internal/telemetry", "internal/unpack",
 		},
 	},
 	{folder: "internal/web", may: []string{"internal/queue"}},
@@ -54,6 +54,7 @@ var table = []row{
 	{folder: "internal/trash", may: []string{"internal/mountpoint"}},
 	{folder: "internal/mountpoint"},
 	{folder: "internal/filelock"},
+	{folder: "internal/build"},
 	{folder: "internal/footprint"},
 	{folder: "internal/telemetry", may: []string{"internal/task", "internal/artifact"}},
 	{folder: "internal/unpack", may: []string{"internal/unpack/*"}, mustNot: []string{"net/http"}},

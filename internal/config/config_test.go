@@ -25,6 +25,7 @@ import (
 	"github.com/taskcluster/generic-worker/features/mounts"
 	"github.com/taskcluster/generic-worker/features/resourcemonitor"
 	"github.com/taskcluster/generic-worker/features/taskclusterproxy"
+	"github.com/taskcluster/generic-worker/internal/build"
 	"github.com/taskcluster/generic-worker/internal/cache"
 	"github.com/taskcluster/generic-worker/internal/queue"
 	"github.com/taskcluster/generic-worker/internal/telemetry"
@@ -69,13 +70,13 @@ func TestOfficial(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := load(t, write(t, "generic-worker.config", string(text)))
-	build := ReadBuild()
+	built := build.Read()
 	own := map[string]any{
-		"note": "kept", "engine": "insecure", "version": build.Version, "go-version": build.GoVersion,
-		"go-os": build.OS, "go-arch": build.Arch, "config": map[string]any{"capacity": 2},
+		"note": "kept", "engine": "insecure", "version": built.Version, "go-version": built.GoVersion,
+		"go-os": built.OS, "go-arch": built.Arch, "config": map[string]any{"capacity": 2},
 	}
-	if build.Revision != "" {
-		own["revision"] = build.Revision
+	if built.Revision != "" {
+		own["revision"] = built.Revision
 	}
 	want := &Config{
 		Worker: worker.Config{
@@ -117,7 +118,7 @@ func TestOfficial(t *testing.T) {
 		CreateObjectArtifacts: true,
 		LocalQueue:            LocalQueue{Listen: "127.0.0.1:8080", DataDir: abs(t, "queue")},
 		Telemetry: telemetry.Config{
-			Version: build.Version,
+			Version: built.Version,
 			Worker: telemetry.Worker{
 				PoolID: "proj-example/linux", ID: "1234567890", Region: "us-central1", InstanceType: "n2-standard-2", Capacity: 2,
 			},
@@ -189,7 +190,7 @@ func TestDefaults(t *testing.T) {
 				MaxBytes: 20 << 30, PurgeAge: 24 * time.Hour,
 				Limits: unpack.Limits{Bytes: 20 << 30, Entries: 1_000_000, Depth: 128, Ratio: 200, Memory: 128 << 20},
 			},
-			Proxy: &taskclusterproxy.Config{Tasks: 1, Version: ReadBuild().Version, Revision: ReadBuild().Revision},
+			Proxy: &taskclusterproxy.Config{Tasks: 1, Version: build.Read().Version, Revision: build.Read().Revision},
 
 			LoopbackVideo: &loopback.Config{Number: 0},
 			LoopbackAudio: &loopback.Config{Number: 16},
@@ -200,7 +201,7 @@ func TestDefaults(t *testing.T) {
 		DiskSpace:  DiskSpace{Required: 10 << 30, Lenient: true},
 		LocalQueue: LocalQueue{Listen: "127.0.0.1:8080", DataDir: abs(t, "queue")},
 		Telemetry: telemetry.Config{
-			Version: ReadBuild().Version,
+			Version: build.Read().Version,
 			Worker:  telemetry.Worker{PoolID: "local/generic-worker", ID: "local", Capacity: 1},
 		},
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/taskcluster/generic-worker/features/mounts"
 	"github.com/taskcluster/generic-worker/features/resourcemonitor"
 	"github.com/taskcluster/generic-worker/features/taskclusterproxy"
+	"github.com/taskcluster/generic-worker/internal/build"
 	"github.com/taskcluster/generic-worker/internal/unpack"
 )
 
@@ -91,9 +92,9 @@ func (s settings) proxy() *taskclusterproxy.Config {
 	if !s.EnableProxy {
 		return nil
 	}
-	build := ReadBuild()
+	built := build.Read()
 	return &taskclusterproxy.Config{
-		Port: s.ProxyPort, Tasks: s.Capacity, Version: build.Version, Revision: build.Revision,
+		Port: s.ProxyPort, Tasks: s.Capacity, Version: built.Version, Revision: built.Revision,
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/taskcluster/generic-worker/internal/build"
 	"github.com/taskcluster/generic-worker/internal/cache"
 	"github.com/taskcluster/generic-worker/internal/mask"
 	"github.com/taskcluster/generic-worker/internal/queue"
@@ -151,7 +152,7 @@ func (s settings) config() *Config {
 				PoolID: s.ProvisionerID + "/" + s.WorkerType, ID: s.WorkerID,
 				Region: s.Region, InstanceType: s.InstanceType, Capacity: s.Capacity,
 			},
-			Version: ReadBuild().Version, MetricsAddress: s.MetricsAddress, TracesURL: s.TracesURL,
+			Version: build.Read().Version, MetricsAddress: s.MetricsAddress, TracesURL: s.TracesURL,
 		},
 		LogSizeLimit:          s.LogSizeLimitMegabytes << 20,
 		CreateObjectArtifacts: s.CreateObjectArtifacts,
@@ -191,17 +192,17 @@ func (s settings) worker() worker.Config {
 
 // metadata is what the pool's owner gave, and what is known of this worker.
 func (s settings) metadata() map[string]any {
-	build := ReadBuild()
+	built := build.Read()
 	own := map[string]any{
-		"go-arch":    build.Arch,
-		"go-os":      build.OS,
-		"go-version": build.GoVersion,
-		"version":    build.Version,
+		"go-arch":    built.Arch,
+		"go-os":      built.OS,
+		"go-version": built.GoVersion,
+		"version":    built.Version,
 		"engine":     s.Engine,
 		"config":     map[string]any{"capacity": s.Capacity},
 	}
-	if build.Revision != "" {
-		own["revision"] = build.Revision
+	if built.Revision != "" {
+		own["revision"] = built.Revision
 	}
 	return merge(s.WorkerTypeMetadata, map[string]any{"generic-worker": own})
 }

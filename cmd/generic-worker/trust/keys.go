@@ -11,6 +11,7 @@ import (
 	"github.com/taskcluster/generic-worker/features/chainoftrust"
 	"github.com/taskcluster/generic-worker/features/encryptedenv"
 	"github.com/taskcluster/generic-worker/gpg"
+	"github.com/taskcluster/generic-worker/internal/build"
 	"github.com/taskcluster/generic-worker/internal/config"
 )
 
@@ -18,7 +19,7 @@ import (
 // what they are worth here. Its errors carry the exit code.
 func ReadKeys(cfg *config.Config, log *slog.Logger) (chainoftrust.Config, error) {
 	c := cfg.Features.ChainOfTrust
-	c.Version = config.ReadBuild().Version
+	c.Version = build.Read().Version
 	c.Engine, c.WorkerGroup, c.WorkerID = cfg.Engine, cfg.Worker.Identity.WorkerGroup, cfg.Worker.Identity.WorkerID
 	c.Readable = !c.ThrowAway // a task can read what the worker can: it is the same user
 	if err := c.Check(); err != nil {

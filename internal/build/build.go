@@ -1,12 +1,13 @@
-package config
+// Package build says what this binary was built from.
+package build
 
 import (
 	"runtime"
 	"runtime/debug"
 )
 
-// Build is what a binary knows of itself.
-type Build struct {
+// Info is what a binary knows of itself.
+type Info struct {
 	Version   string `json:"version"`            // of the module, "(devel)" if it has none
 	Revision  string `json:"revision,omitempty"` // of the sources
 	Modified  bool   `json:"modified"`           // whether the sources differed from the revision
@@ -16,9 +17,9 @@ type Build struct {
 	Arch      string `json:"arch"`
 }
 
-// ReadBuild returns what this binary was built from.
-func ReadBuild() Build {
-	b := Build{Version: "(devel)", GoVersion: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
+// Read returns what this binary was built from.
+func Read() Info {
+	b := Info{Version: "(devel)", GoVersion: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return b
