@@ -585,6 +585,69 @@ func TestWhichCachesAreKept(t *testing.T) {
 	}
 }
 
+// TestSeveralTasksAtOnce have the same mounts, while caches are purged and what
+// is free is discarded. Each has all of its mounts, and its caches for itself.
+func TestSeveralTasksAtOnce(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.put("/tar", archive(t, map[string]string{"a": "in the tree", "b/c": "below"}))
+	s.put("/file", []byte("a file"))
+	var tasks sync.WaitGroup
+	for slot := range 4 {
+		var visitors []*visitor
+		for range 8 {
+			visitors = append(visitors, s.visitor(
+				t, writable("c", "shared"), writable("c/d", "inner"), tree("tree", &payload.Content{URL: s.url + "/tar"}),
+				tree("c/tree", &payload.Content{URL: s.url + "/tar"}), payload.Mount{File: "c/f", Content: &payload.Content{URL: s.url + "/file"}},
+			))
+		}
+		tasks.Go(func() {
+			for round, v := range visitors {
+				if err := v.mounted(t, func() { usedAlone(t, v, fmt.Sprint(slot, " ", round)) }); err != nil {
+					t.Error(err)
+				}
+				switch round % 4 {
+				case 2:
+					_, err := s.config.Store.Free(t.Context(), s.dir, 1<<62)
+					if err != nil {
+						t.Error(err)
+					}
+				case 3:
+					s.config.Store.Purge("shared", time.Now(), "purge request")
+				}
+			}
+		})
+	}
+	tasks.Wait()
+	for _, e := range s.config.Store.List() {
+		if e.InUse {
+			t.Errorf("in the end, a task has %+v", e)
+		}
+	}
+}
+
+// usedAlone is a task of TestSeveralTasksAtOnce. It leaves its mark in its
+// caches, and changes its tree now and then.
+func usedAlone(t *testing.T, v *visitor, mark string) {
+	t.Helper()
+	for path, want := range map[string]string{"tree/a": "in the tree", "tree/b/c": "below", "c/tree/a": "in the tree", "c/f": "a file"} {
+		if got := v.read(t, path); got != want {
+			t.Errorf("%s has %q", path, got)
+		}
+	}
+	for _, path := range []string{"c", "c/d"} {
+		v.write(t, path+"/mark", mark)
+	}
+	if strings.HasSuffix(mark, "5") {
+		v.write(t, "tree/a", "changed")
+	}
+	for _, path := range []string{"c", "c/d"} {
+		if got := v.read(t, path+"/mark"); got != mark {
+			t.Errorf("%s has the mark %q, not %q", path, got, mark)
+		}
+	}
+}
+
 func TestPace(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

@@ -19,14 +19,15 @@ func TestMountLeftInACache(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := smallDisk(t, "size=4m") // goes with all that is mounted in it
-			task := filepath.Join(dir, "task")
-			if err := os.Mkdir(task, 0o700); err != nil {
+			// What is mounted is on the disk of the task as well: only the mount is another.
+			task, outside := filepath.Join(dir, "task"), filepath.Join(dir, "outside")
+			if elsewhere {
+				other := smallDisk(t, "size=4m")
+				task, outside = filepath.Join(other, "task"), filepath.Join(other, "outside")
+			}
+			if err := errors.Join(os.Mkdir(task, 0o700), os.Mkdir(outside, 0o700)); err != nil {
 				t.Fatal(err)
 			}
-			if elsewhere {
-				task = smallDisk(t, "size=4m")
-			}
-			outside := t.TempDir()
 			tool, pipe := filepath.Join(outside, "tool"), filepath.Join(outside, "pipe")
 			err := errors.Join(os.WriteFile(tool, nil, 0o755), os.Chmod(tool, 0o755|os.ModeSetuid), unix.Mkfifo(pipe, 0o600))
 			if err != nil {
