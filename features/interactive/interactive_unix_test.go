@@ -437,7 +437,7 @@ func TestSilentClientsAreLeft(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t, Config{}, on)
-			ask := f.askOnDemand(2 * time.Second)
+			ask := f.askOnDemand(10 * time.Second)
 			c := visit(t, f.open(t, t.Context()))
 			pid := c.starts(t, `sh -c 'X; exec sleep 600' &`)
 			c.types(t, row.line)
@@ -458,7 +458,7 @@ func TestSilentClientsAreLeft(t *testing.T) {
 func TestBusyShellIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, Config{}, on)
-	ask := f.askOnDemand(5 * time.Second)
+	ask := f.askOnDemand(20 * time.Second)
 	c := visit(t, f.open(t, t.Context()))
 	c.types(t, `stty raw -echo; echo bu""sy; while [ ! -e go ]; do sleep 0.1; done; head -c 300000 | wc -c; stty sane; exit 4`)
 	c.sees(t, `busy`)
