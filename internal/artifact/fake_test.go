@@ -72,7 +72,7 @@ func (d *deployment) publisher(t testing.TB) *Publisher {
 		HTTP:     client,
 		RootURL:  d.URL,
 		SpoolDir: t.TempDir(),
-		timing:   timing{pause: time.Millisecond, stall: 10 * time.Second},
+		timing:   timing{pause: time.Millisecond, stall: time.Minute},
 	}
 }
 
