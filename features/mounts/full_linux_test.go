@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"github.com/taskcluster/generic-worker/internal/cache"
 	"github.com/taskcluster/generic-worker/internal/task"
 	"github.com/taskcluster/generic-worker/payload"
 )
@@ -132,6 +133,9 @@ func TestCacheOnAnotherDisk(t *testing.T) {
 	refused(t, s.visitor(t, cached).mounted(t, nil), task.ResourceUnavailable, `no room for mounts\[0\]`)
 	if diff := cmp.Diff([]string{"ballast"}, left()); diff != "" {
 		t.Error(diff)
+	}
+	if kept, err := cache.Look(s.config.Store.Dirs()); err != nil || len(kept) != 1 || kept[0].InUse {
+		t.Errorf("a worker that is started after a kill would find %+v, %v", kept, err)
 	}
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)

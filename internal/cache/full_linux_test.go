@@ -147,7 +147,8 @@ func writeMany(root *os.Root, n int) error {
 // TestTasksOnAnotherDisk: what cannot move is copied, and what is kept stays whole.
 func TestTasksOnAnotherDisk(t *testing.T) {
 	t.Parallel()
-	s := openStore(t, t.TempDir())
+	dir := t.TempDir()
+	s := openStore(t, dir)
 	var fills atomic.Int64
 	for i := range 3 {
 		j := newJobIn(t, smallDisk(t, "size=4m"))
@@ -156,6 +157,9 @@ func TestTasksOnAnotherDisk(t *testing.T) {
 			t.Errorf("use %d is %q", i, hit)
 		}
 		place(t, c, j, "tree")
+		if kinds := lent(t, dir); len(kinds) > 0 {
+			t.Errorf("the task has a %v, and not a copy", kinds)
+		}
 		w := lease(t, s, "a", j)
 		if diff := cmp.Diff(wood, j.files("tree")); diff != "" {
 			t.Error(diff)

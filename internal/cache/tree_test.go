@@ -121,6 +121,29 @@ func TestTreeThatATaskChangedIsFilledAgain(t *testing.T) {
 	}
 }
 
+func TestChangesByTasksAreRemembered(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, end := borrowStore(t, dir)
+	var fills atomic.Int64
+	j := newJob(t)
+	c, _ := content(t, s, treeKey, "", fillTree(&fills))
+	place(t, c, j, "tree")
+	j.write("tree/lib/a", "changed")
+	giveBack(t, c, j, "tree")
+	c, _ = content(t, s, treeKey, "", fillTree(&fills))
+	s.Remove(cacheRequest(c))
+	c.Close()
+	end()
+	c, _ = content(t, openStore(t, dir), treeKey, "", func(ctx context.Context, st *cache.Staging) (cache.Filling, error) {
+		if !st.KeepArchive {
+			t.Error("after a restart, the archive is not to be kept")
+		}
+		return fillTree(&fills)(ctx, st)
+	})
+	c.Close()
+}
+
 func relink(path, to string) error {
 	return errors.Join(os.RemoveAll(path), os.Symlink(to, path))
 }
