@@ -31,7 +31,8 @@ func (t *Tree) makeLink(place *os.Root, dir, base, to string) error {
 }
 
 // goesBack tells whether a link has a ".." after a name. Others lead upwards
-// from a real directory, and then down through links that were looked at, too.
+// from a real directory, and then down through links that were looked at, too,
+// or that say themselves that they lead into the system.
 func goesBack(to string) bool {
 	down := false
 	for part := range strings.FieldsFuncSeq(to, func(r rune) bool { return r == '/' || r == '\\' }) {
