@@ -201,13 +201,13 @@ func (c *collection) take(i *item) {
 	if len(c.items) == c.MaxFiles {
 		if !c.full {
 			c.full = true
-			c.excess(task.Errorf(task.Failed, "the task has more than %d artifacts; publish an archive of them instead", c.MaxFiles))
+			c.excess(task.Errorf(task.Failed, "the task has more than %d artifacts; publish an archive of them instead, or ask the pool's owner for more (artifactLimits)", c.MaxFiles))
 			c.omit(i.path, errFull)
 		}
 		return
 	}
 	if i.found == nil && i.size > c.MaxBytes-c.bytes {
-		err := fmt.Errorf("with it the artifacts of the task have more than %d bytes", c.MaxBytes)
+		err := fmt.Errorf("with it the artifacts of the task have more than %d bytes; leave out what is not needed, or ask the pool's owner for more (artifactLimits)", c.MaxBytes)
 		i.found = &artifact.FileError{Path: i.path, Reason: artifact.TooLarge, Err: err}
 	} else if i.found == nil {
 		c.bytes += i.size

@@ -62,7 +62,7 @@ func TestNothingIsLostSilently(t *testing.T) {
 		`"out/bad\xff" artifact name "public/bad\xff" has '\ufffd' in it; ` + onlyASCII,
 		`out/café artifact name "public/café" has '\u00e9' in it; ` + onlyASCII,
 		"out/gone no such file or directory",
-		"out/huge with it the artifacts of the task have more than 1000 bytes",
+		"out/huge with it the artifacts of the task have more than 1000 bytes; leave out what is not needed, or ask the pool's owner for more (artifactLimits)",
 		`"out/line\nbreak" artifact name "public/line\nbreak" has '\n' in it; ` + onlyASCII,
 		"nothing no such file or directory (optional)",
 		"out/pipe it is not a regular file but a named pipe",

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/taskcluster/generic-worker/features/all"
+	"github.com/taskcluster/generic-worker/features/artifacts"
 	"github.com/taskcluster/generic-worker/features/chainoftrust"
 	"github.com/taskcluster/generic-worker/features/interactive"
 	"github.com/taskcluster/generic-worker/features/livelog"
@@ -98,7 +99,8 @@ func TestOfficial(t *testing.T) {
 			CancelCheck:    29 * time.Second, SpareTasks: true, RefuseNative: true,
 		},
 		Features: all.Config{
-			LiveLog: livelog.Config{PublicIP: "192.0.2.3", ExposePort: 32000},
+			Artifacts: artifacts.Config{MaxFiles: 10_000, MaxBytes: 50 << 30},
+			LiveLog:   livelog.Config{PublicIP: "192.0.2.3", ExposePort: 32000},
 			ChainOfTrust: chainoftrust.Config{
 				Off:             true,
 				Ed25519Location: abs(t, "/etc/generic-worker/ed25519_key"),
@@ -163,7 +165,7 @@ func TestOfficialIsComplete(t *testing.T) {
 		}
 	}
 	want := []string{
-		"cancelCheckSecs", "chainOfTrust", "chainOfTrustKeysReadableByTasks", "dockerPayloads", "encryptedEnvKeyLocation", "engine", "gracePeriodSecs",
+		"artifactLimits", "cancelCheckSecs", "chainOfTrust", "chainOfTrustKeysReadableByTasks", "dockerPayloads", "encryptedEnvKeyLocation", "engine", "gracePeriodSecs",
 		"localQueue", "logSizeLimitMegabytes", "metricsAddress", "mountLimits", "openpgpSigningKeyLocation", "purgeCacheAgeHours", "shutdownBudgetSecs", "stateDir", "taskLimits", "tracesURL",
 	}
 	if diff := cmp.Diff(want, own); diff != "" {
@@ -183,6 +185,7 @@ func TestDefaults(t *testing.T) {
 		},
 		Features: all.Config{
 			LiveLog:     livelog.Config{Enabled: true},
+			Artifacts:   artifacts.Config{MaxFiles: 10_000, MaxBytes: 50 << 30},
 			Metadata:    metadata.Config{Path: abs(t, "generic-worker-metadata.json")},
 			Resources:   &resourcemonitor.Config{MaxPercent: 90, MinAvailable: 500 << 20, Allowed: 5 * time.Second},
 			Interactive: &interactive.Config{},

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/taskcluster/generic-worker/features/all"
+	"github.com/taskcluster/generic-worker/features/artifacts"
 	"github.com/taskcluster/generic-worker/features/chainoftrust"
 	"github.com/taskcluster/generic-worker/features/encryptedenv"
 	"github.com/taskcluster/generic-worker/features/interactive"
@@ -26,6 +27,7 @@ func (s settings) features() all.Config {
 			ExposePort: s.LivelogExposePort,
 		},
 		EncryptedEnv:  encryptedenv.Config{KeyLocation: fileOf(s.EncryptedEnvKey)},
+		Artifacts:     artifacts.Config{MaxFiles: s.ArtifactLimits.Files, MaxBytes: s.ArtifactLimits.Megabytes << 20},
 		ChainOfTrust:  s.chainOfTrust(),
 		Mounts:        s.mounts(),
 		Metadata:      s.metadataFile(),

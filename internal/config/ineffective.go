@@ -50,7 +50,7 @@ func effective(name string) bool {
 		"provisionerId", "workerType", "workerGroup", "workerId",
 		"engine", "dockerPayloads", "disableNativePayloads", "stateDir", "tasksDir", "cleanUpTaskDirs", "localQueue", "cachesDir", "downloadsDir", "requiredDiskSpaceMegabytes",
 		"capacity", "numberOfTasksToRun", "idleTimeoutSecs", "maxTaskRunTime",
-		"mountLimits", "purgeCacheAgeHours",
+		"artifactLimits", "mountLimits", "purgeCacheAgeHours",
 		"gracePeriodSecs", "shutdownBudgetSecs", "cancelCheckSecs", "logSizeLimitMegabytes",
 		"createObjectArtifacts", "workerTypeMetadata", "workerLocation", "instanceType",
 		"publicIP", "privateIP", "instanceId", "instanceID", "region", "livelogExposePort", "interactivePort", "encryptedEnvKeyLocation", "taskclusterProxyPort",

@@ -50,6 +50,7 @@ type settings struct {
 	EnableInteractive     bool           `json:"enableInteractive"`
 	InteractivePort       int            `json:"interactivePort"`
 	EnableMounts          bool           `json:"enableMounts"`
+	ArtifactLimits        artifactLimits `json:"artifactLimits"`
 	MountLimits           mountLimits    `json:"mountLimits"`
 	PurgeCacheAgeHours    int64          `json:"purgeCacheAgeHours"`
 	EnableProxy           bool           `json:"enableTaskclusterProxy"`
@@ -92,6 +93,12 @@ type taskLimits struct {
 	Memory    int64   `json:"memory"` // MiB
 	Processes int     `json:"processes"`
 	CPUs      float64 `json:"cpus"`
+}
+
+// artifactLimits are what a task may publish.
+type artifactLimits struct {
+	Files     int   `json:"files"`
+	Megabytes int64 `json:"megabytes"`
 }
 
 // mountLimits are what a task may download and unpack.
