@@ -9,6 +9,8 @@
 //	                       byte 2, then rows and columns, 16 bits each, little-endian
 //	  from the shell       what the terminal shows, without a byte before it
 //
+// Messages of other kinds are passed over.
+//
 // The end of the shell closes the websocket with status 1000, the end of the
 // task with 1001, both with a sentence. A wrong secret is answered 401, that of
 // a run which is over 410, a page of another site 403.
