@@ -7,12 +7,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"os"
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/taskcluster/generic-worker/features/all"
 	"github.com/taskcluster/generic-worker/features/interactive"
@@ -21,6 +18,7 @@ import (
 	"github.com/taskcluster/generic-worker/features/mounts"
 	"github.com/taskcluster/generic-worker/features/resourcemonitor"
 	"github.com/taskcluster/generic-worker/features/taskclusterproxy"
+	"github.com/taskcluster/generic-worker/internal/pagetest"
 	"github.com/taskcluster/generic-worker/payload"
 )
 
@@ -51,12 +49,7 @@ func TestPage(t *testing.T) {
 	root, docker := read(t, "payload-posix.json"), read(t, "payload-docker.json")
 	features, others := abilities(t)
 	stories := shown(t)
-	golden, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := string(golden)
-	for name, table := range map[string]string{
+	pagetest.Compare(t, page, map[string]string{
 		"properties":      properties(t, root),
 		"artifact":        properties(t, root.Defs["artifact"]),
 		"features":        table(t, "Feature", features, stories),
@@ -66,29 +59,7 @@ func TestPage(t *testing.T) {
 		"docker":          properties(t, docker),
 		"docker-features": inner(t, docker, "features"),
 		"docker-artifact": properties(t, docker.Defs["artifact"]),
-	} {
-		want = between(t, want, name, table)
-	}
-	if *update {
-		if err := os.WriteFile(page, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if diff := cmp.Diff(want, string(golden)); diff != "" {
-		t.Errorf("docs/payload.md is out of date; run this test with -update (-want +got):\n%s", diff)
-	}
-}
-
-// between returns the text with what stands between the two comments replaced.
-func between(t *testing.T, text, name, content string) string {
-	t.Helper()
-	before, rest, ok := strings.Cut(text, "<!-- made by a test: "+name+" -->\n")
-	_, after, ended := strings.Cut(rest, "<!-- end: "+name+" -->")
-	if !ok || !ended {
-		t.Fatalf("the page has no place for %q", name)
-	}
-	return before + "<!-- made by a test: " + name + " -->\n" + content + "\n<!-- end: " + name + " -->" + after
+	}, *update)
 }
 
 // inOrder returns properties in the order of the schema.

@@ -19,6 +19,7 @@ import (
 	"github.com/taskcluster/generic-worker/cot/template"
 	"github.com/taskcluster/generic-worker/gpg"
 	"github.com/taskcluster/generic-worker/internal/document"
+	"github.com/taskcluster/generic-worker/internal/pagetest"
 	"github.com/taskcluster/generic-worker/schemas"
 )
 
@@ -294,26 +295,7 @@ func TestPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	table := "\n| Key | Meaning |\n|---|---|\n" + root.rows(t, "")
-	text, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	const begin, end = "<!-- made by a test: policy -->\n", "<!-- end: policy -->"
-	before, rest, ok := strings.Cut(string(text), begin)
-	_, after, ended := strings.Cut(rest, end)
-	if !ok || !ended {
-		t.Fatal("the page has no place for the table")
-	}
-	want := before + begin + table + "\n" + end + after
-	if *update {
-		if err := os.WriteFile(page, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if diff := cmp.Diff(want, string(text)); diff != "" {
-		t.Errorf("docs/verification.md is out of date; run this test with -update (-want +got):\n%s", diff)
-	}
+	pagetest.Compare(t, page, map[string]string{"policy": table}, *update)
 }
 
 // part is what the page shows of a part of the schema.

@@ -120,6 +120,7 @@ var table = []row{
 	{folder: "proxy", may: []string{"internal/backoff", "internal/mask"}},
 	{folder: "internal/taskfile", may: []string{"internal/document", "payload", "schemas"}, mustNot: []string{"net/http"}},
 	{folder: "internal/terminal"},
+	{folder: "internal/pagetest"},
 	{folder: "internal/tooltest"},
 	{folder: "internal/document", mustNot: []string{"os", "net/http"}},
 	{folder: "internal/archtest"},

@@ -120,7 +120,7 @@ func (t *Tree) byDir() map[string][]*file {
 // is not in test files.
 func isContract(dir string) bool {
 	switch path.Base(dir) {
-	case "queuetest", "enginetest", "chaintest", "tasktest", "tooltest":
+	case "queuetest", "enginetest", "chaintest", "pagetest", "tasktest", "tooltest":
 		return true
 	}
 	return false

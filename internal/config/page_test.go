@@ -4,18 +4,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"os"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
+	"github.com/taskcluster/generic-worker/internal/pagetest"
 	"github.com/taskcluster/generic-worker/schemas"
 )
-
-const page = "../../docs/configuration.md"
 
 // described is what the page shows of a setting beside what key has.
 type described struct {
@@ -63,32 +59,9 @@ func TestPage(t *testing.T) {
 		fmt.Fprintf(tables[slices.Contains(used, first)], "| `%s` | %s | %s | %s | %s%s |\n",
 			s.name, s.kind(), s.usual(), variable, strings.ReplaceAll(s.Description, "|", `\|`), note)
 	}
-	golden, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := between(t, string(golden), "settings", tables[true].String())
-	want = between(t, want, "settings without effect", tables[false].String())
-	if *update {
-		if err := os.WriteFile(page, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if diff := cmp.Diff(want, string(golden)); diff != "" {
-		t.Errorf("docs/configuration.md is out of date; run this test with -update (-want +got):\n%s", diff)
-	}
-}
-
-// between returns the text with what stands between the two comments replaced.
-func between(t *testing.T, text, name, content string) string {
-	t.Helper()
-	before, rest, ok := strings.Cut(text, "<!-- made by a test: "+name+" -->\n")
-	_, after, ended := strings.Cut(rest, "<!-- end: "+name+" -->")
-	if !ok || !ended {
-		t.Fatalf("the page has no place for %q", name)
-	}
-	return before + "<!-- made by a test: " + name + " -->\n" + content + "\n<!-- end: " + name + " -->" + after
+	pagetest.Compare(t, "../../docs/configuration.md", map[string]string{
+		"settings": tables[true].String(), "settings without effect": tables[false].String(),
+	}, *update)
 }
 
 // decoded are the keys that the fields of a struct are read from.
