@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/taskcluster/generic-worker/cot/chain"
 	"github.com/taskcluster/generic-worker/cot/template"
 	"github.com/taskcluster/generic-worker/internal/mask"
 	"github.com/taskcluster/generic-worker/internal/queue"
@@ -210,6 +209,3 @@ func escape(path string) string {
 	}
 	return strings.Join(segments, "/")
 }
-
-// missing is the error for what certainly is not there.
-func missing(what string) error { return fmt.Errorf("%s %w", what, chain.ErrNotFound) }

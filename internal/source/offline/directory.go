@@ -118,7 +118,7 @@ func openFile(root *os.Root, name string) (*os.File, error) {
 	return root.Open(name)
 }
 
-// missing is the answer that there is no such thing.
+// missing is the error for what certainly is not there.
 func missing(what string) error { return fmt.Errorf("%s %w", what, chain.ErrNotFound) }
 
 // readAll reads a file of at most so many bytes.
