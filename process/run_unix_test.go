@@ -104,9 +104,13 @@ func TestNotStarted(t *testing.T) {
 			}
 		})
 	}
-	c := Command{Argv: []string{"found"}, Dir: dir, Env: path}
-	if res, err := c.Run(t.Context()); err != nil || res.ExitCode != 0 {
-		t.Errorf("a program found in PATH: got %+v, %v", res, err)
+	for where, c := range map[string]Command{
+		"PATH":                 {Argv: []string{"found"}, Dir: dir, Env: path},
+		"PATH of this process": {Argv: []string{"sh", "-c", "exit 0"}, Dir: dir, Env: path},
+	} {
+		if res, err := c.Run(t.Context()); err != nil || res.ExitCode != 0 {
+			t.Errorf("a program found in %s: got %+v, %v", where, res, err)
+		}
 	}
 }
 

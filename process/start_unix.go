@@ -3,6 +3,7 @@
 package process
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -24,7 +25,9 @@ func User(uid, gid uint32, groups []uint32) Identity {
 	return Identity{osFields{&syscall.Credential{Uid: uid, Gid: gid, Groups: groups}}}
 }
 
-// lookUp returns the path of a program as execvp would find it, from Dir.
+// lookUp returns the path of a program as execvp would find it, from Dir: in
+// the PATH of Env, or else in that of this process, since a PATH that a task
+// sets for its programs need not lead to the first one.
 func (c *Command) lookUp(name string) (string, error) {
 	if strings.Contains(name, "/") {
 		return c.inDir(name), nil // the system tells what is wrong with it
@@ -34,7 +37,7 @@ func (c *Command) lookUp(name string) (string, error) {
 		list = defaultPath
 	}
 	var refused string
-	for _, dir := range strings.Split(list, ":") {
+	for _, dir := range strings.Split(list+":"+cmp.Or(os.Getenv("PATH"), defaultPath), ":") {
 		path := c.inDir(filepath.Join(dir, name))
 		info, err := os.Stat(path)
 		switch {

@@ -17,7 +17,7 @@ import (
 const (
 	// Artifact leads to the page that opens a shell.
 	Artifact    = "private/generic-worker/shell.html"
-	contentType = "text/html"
+	contentType = "text/html; charset=utf-8"
 	// afterRun is how much longer than its commands the link may be wanted.
 	afterRun = 15 * time.Minute
 	// linkLimit is how long the commands wait for the queue to take the link.

@@ -113,7 +113,7 @@ func TestLinkToTheShell(t *testing.T) {
 			if left := time.Until(stored.Expires); left > row.want || left < row.want-10*time.Second {
 				t.Errorf("the link expires in %v", left)
 			}
-			if stored.StorageType != "reference" || stored.ContentType != "text/html" {
+			if stored.StorageType != "reference" || stored.ContentType != "text/html; charset=utf-8" {
 				t.Errorf("the link is %+v", stored)
 			}
 			fmt.Fprintln(f.run.Log, "the task says", secret)

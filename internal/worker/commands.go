@@ -19,11 +19,11 @@ import (
 
 // head writes what every log begins with.
 func (r *run) head() {
-	settings, err := json.MarshalIndent(r.worker.Config.Metadata, "", "  ")
+	settings, err := json.MarshalIndent(r.worker.Config.Metadata, "  ", "  ")
 	if err != nil {
 		settings = []byte("cannot be shown: " + err.Error())
 	}
-	r.Log.Info("Worker Type (%s) settings:\n%s\nTask ID: %s\n=== Task Starting ===", r.worker.Config.Identity.TaskQueueID, settings, r.TaskID)
+	r.Log.Info("Worker Type (%s) settings:\n  %s\nTask ID: %s\n=== Task Starting ===", r.worker.Config.Identity.TaskQueueID, settings, r.TaskID)
 }
 
 // foot writes what every log ends with: how long it took, and the error that
@@ -159,11 +159,12 @@ func (r *run) environment() map[string]string {
 	return env
 }
 
-// shellQuoted shows an argv as it could be typed into a POSIX shell.
+// shellQuoted shows an argv as it could be typed into a POSIX shell, with the
+// quotes that programs which read logs know.
 func shellQuoted(argv []string) string {
 	quoted := make([]string, len(argv))
 	for i, arg := range argv {
-		quoted[i] = arg
+		quoted[i] = strings.ReplaceAll(arg, "'", `\'`)
 		if arg == "" || strings.ContainsFunc(arg, needsQuotes) {
 			quoted[i] = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
 		}
@@ -172,6 +173,6 @@ func shellQuoted(argv []string) string {
 }
 
 func needsQuotes(c rune) bool {
-	plain := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("@%_-+=:,./", c)
+	plain := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("_-=:/'", c)
 	return !plain
 }

@@ -75,9 +75,10 @@ func (r *run) block(result process.Result, more []features.Figure, hit *usage.Ex
 	r.Log.Info("%s", aligned(rows))
 }
 
-// aligned writes one figure to a line, so that the values begin in one column.
+// aligned writes one figure to a line, so that the values begin in one column:
+// that of the longest label of a command that is measured, whether this one is.
 func aligned(rows []features.Figure) string {
-	widest := 0
+	widest := len(" Average Available System Memory")
 	for _, f := range rows {
 		widest = max(widest, len(f.Label)+1)
 	}
