@@ -32,9 +32,9 @@ func TestWatch(t *testing.T) {
 	}{
 		{
 			"figures of two features, one of which replaces a line", []watch{
-				waits(features.Figure{Label: "Peak Memory", Value: "a lot"}), waits(features.Figure{Label: "Something With a Longer Label", Value: "7"}),
+				waits(features.Figure{Label: "Peak Memory", Value: "a lot"}), waits(features.Figure{Label: "Something With a Label Beyond the Usual", Value: "7"}),
 			}, "true", "completed", []string{
-				"                     Exit Code: 0\n", "                   Peak Memory: a lot\n", "] ", " Something With a Longer Label: 7\n", "                        Result: SUCCEEDED\n",
+				"]                                Exit Code: 0\n", "]                              Peak Memory: a lot\n", "]  Something With a Label Beyond the Usual: 7\n", "]                                   Result: SUCCEEDED\n",
 			},
 		},
 		{
