@@ -12,7 +12,7 @@ import (
 // Command is one program to run to its end. The zero value of every field but
 // Argv and Dir is usable.
 type Command struct {
-	Argv []string // program and arguments; the program is looked up in Env's PATH, relative to Dir
+	Argv []string // program and arguments; the program is looked up in Env's PATH, relative to Dir, and then, but not on Windows, in that of this process
 	Dir  string   // working directory
 	Env  []string // complete environment, NAME=value; nil is empty, never the worker's
 	// Output receives what the command and its descendants write to standard

@@ -66,7 +66,7 @@ func runWorker(ctx context.Context, cfg *config.Config, file string, log *slog.L
 		log.Warn(warning)
 	}
 	if len(cfg.Ineffective) > 0 {
-		log.Warn("some settings have no effect in this version: docs/configuration.md says what to expect instead, or remove them", "keys", strings.Join(cfg.Ineffective, ", "))
+		log.Warn("some settings have no effect in this version; remove them, or see docs/configuration.md for what they are", "keys", strings.Join(cfg.Ineffective, ", "))
 	}
 	release, err := lockState(cfg.Worker.StateDir)
 	if err != nil {

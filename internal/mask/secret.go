@@ -2,9 +2,10 @@ package mask
 
 import "log/slog"
 
-// Secret is a string that must not be shown: every way of printing it gives
-// Mark. Convert it with string(s) only where it is put to use, an owner-only
-// file is written, or a log is told what to mask.
+// Secret is a string that must not be shown: printing it gives Mark, by itself or
+// in an exported field; package fmt asks no unexported field how to print it.
+// Convert it with string(s) only where it is put to use, an owner-only file is
+// written, or a log is told what to mask.
 type Secret string
 
 // String returns Mark.

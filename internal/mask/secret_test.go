@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// TestSecretIsNotShown prints a secret in every way there is, by itself and in a struct.
+// TestSecretIsNotShown prints a secret in the usual ways, by itself and in
+// an exported field.
 func TestSecretIsNotShown(t *testing.T) {
 	t.Parallel()
 	const secret = Secret("hunter2")

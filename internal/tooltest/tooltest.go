@@ -24,8 +24,8 @@ func Need(t testing.TB, programs ...string) {
 }
 
 // NPM returns a directory with copies of the files, which are package.json,
-// package-lock.json and a program for node, and with the packages they name. The
-// test skips if those cannot be had.
+// package-lock.json and a program for node, and with the packages they name. If
+// those cannot be had, the test skips or fails likewise.
 func NPM(t testing.TB, files ...string) (dir string) {
 	t.Helper()
 	Need(t, "node", "npm")
@@ -42,7 +42,11 @@ func NPM(t testing.TB, files ...string) (dir string) {
 	install := exec.CommandContext(t.Context(), "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--fetch-retries=1", "--fetch-timeout=60000")
 	install.Dir = dir
 	if text, err := install.CombinedOutput(); err != nil {
-		t.Skipf("the packages of npm cannot be installed here: %v\n%s", err, text)
+		give := t.Skipf
+		if os.Getenv("GW_REQUIRE_TOOLS") != "" {
+			give = t.Fatalf
+		}
+		give("the packages of npm cannot be installed here: %v\n%s", err, text)
 	}
 	return dir
 }

@@ -64,6 +64,8 @@ func (s *Site) open(ctx context.Context, cfg *config.Config, credentials func() 
 	}
 	certificates := sync.OnceValues(func() (chainoftrust.Config, error) { return trust.ReadKeys(cfg, s.log) })
 	go func() { _, _ = certificates() }() // takes as long as all else here
+	// They are announced in the log, which a caller may be done with after this.
+	defer func() { _, _ = certificates() }()
 	store, err := s.openCaches(ctx, cfg)
 	if err != nil {
 		return err

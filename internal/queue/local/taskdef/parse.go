@@ -25,7 +25,7 @@ const (
 )
 
 // The patterns are compiled when a task is created: that takes more than a
-// millisecond, which a worker's start should not.
+// millisecond, by which the start of a worker need not be longer.
 var (
 	slugPattern = sync.OnceValue(func() *regexp.Regexp {
 		return regexp.MustCompile(`^[A-Za-z0-9_-]{8}[Q-T][A-Za-z0-9_-][CGKOSWaeimquy26-][A-Za-z0-9_-]{10}[AQgw]$`)
