@@ -75,7 +75,7 @@ func (v *visit) giveBack(ctx context.Context, j *job, purge string) error {
 	case j.content != nil:
 		j.content.Close()
 	}
-	if j.placed && (inside || j.cache != nil && j.place.outside) {
+	if j.placed && (j.cache == nil && inside || j.cache != nil && j.cache.Left() && (inside || j.place.outside)) {
 		v.remove(j)
 	}
 	return err

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
 	"time"
 
@@ -285,6 +286,11 @@ func (c *Content) copyAside(ctx context.Context) error {
 	}
 	if changed, ok := errors.AsType[*tree.ChangedError](err); ok {
 		c.store.outdated(e, "a task changed it: "+changed.Error(), true)
+		return errStale
+	}
+	if _, ok := errors.AsType[*tree.MountedError](err); ok || errors.Is(err, fs.ErrNotExist) {
+		// It is the other task that did this, so this one gets a tree of its own.
+		c.store.outdated(e, "the task that has it keeps others from copying it: "+err.Error(), false)
 		return errStale
 	}
 	return fmt.Errorf("cannot copy %s, which another task has: %w", e.Name, err)

@@ -5,9 +5,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"github.com/taskcluster/generic-worker/internal/cache"
 )
 
 // TestMountLeftInACache: what a task has mounted in its cache, such as the
@@ -54,6 +58,47 @@ func TestMountLeftInACache(t *testing.T) {
 			if _, err := os.Lstat(pipe); err != nil {
 				t.Error(err)
 			}
+		})
+	}
+}
+
+// TestTreeThatCannotBeCopied: what a task does to the tree it has is no matter of
+// the next one that wants the same.
+func TestTreeThatCannotBeCopied(t *testing.T) {
+	t.Parallel()
+	for name, spoil := range map[string]func(tree string) error{
+		"removed": os.RemoveAll,
+		"mounted": func(tree string) error {
+			added := filepath.Join(tree, "added")
+			return errors.Join(os.Mkdir(added, 0o700), unix.Mount(filepath.Dir(tree), added, "", unix.MS_BIND, ""))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := smallDisk(t, "size=4m") // goes with all that is mounted in it
+			s, end := borrowStore(t, dir)
+			task := filepath.Join(dir, "task")
+			if err := os.Mkdir(task, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			var fills atomic.Int64
+			first, second := newJobIn(t, task), newJob(t)
+			one, _ := content(t, s, treeKey, "", fillTree(&fills))
+			place(t, one, first, "tree")
+			if err := spoil(filepath.Join(task, "tree")); err != nil {
+				t.Fatal(err)
+			}
+			two, hit := content(t, s, treeKey, "", fillTree(&fills))
+			if hit != cache.Filled {
+				t.Errorf("the second use is %q", hit)
+			}
+			place(t, two, second, "tree")
+			if diff := cmp.Diff(wood, second.files("tree")); diff != "" {
+				t.Error(diff)
+			}
+			two.Close()
+			one.Close()
+			end()
 		})
 	}
 }

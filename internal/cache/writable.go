@@ -74,8 +74,14 @@ type Writable struct {
 	entry *entry
 	fresh bool
 	out   bool
+	left  bool
 	ended bool
 }
+
+// Left tells that Place put the cache somewhere and nothing has taken it away from
+// there: it was given up, or what was kept is a copy. Once a cache has moved
+// back, its place may be another task's.
+func (w *Writable) Left() bool { return w.left }
 
 // Fresh tells that the cache is new and empty.
 func (w *Writable) Fresh() bool { return w.fresh }
@@ -106,6 +112,7 @@ func (w *Writable) Place(ctx context.Context, at *os.Root, dir, path string) err
 		w.out = false
 		return errors.Join(occupied(err), w.store.settle(e, e.Reason))
 	}
+	w.left = true
 	return nil
 }
 
@@ -159,6 +166,7 @@ func (w *Writable) Keep(ctx context.Context, at *os.Root, dir, path string) (pur
 func (w *Writable) keep(ctx context.Context, from tree.Place) error {
 	e := w.entry
 	err := e.takeBack(from)
+	w.left = err != nil
 	if !errors.Is(err, ErrMoved) && (errors.Is(err, fs.ErrExist) || errors.Is(err, tree.ErrElsewhere)) {
 		err = w.copyBack(ctx, from)
 	}

@@ -129,6 +129,14 @@ func TestWaits(t *testing.T) {
 				return made(200, io.MultiReader(strings.NewReader("te"), iotest.ErrReader(io.ErrUnexpectedEOF)), nil), nil
 			}, 2 * time.Minute, 10 * time.Minute, "given up after 16 attempts", 16,
 		},
+		"busy, and then nothing listens": {
+			func(n int, _ *http.Request) (*http.Response, error) {
+				if n > 7 {
+					return nil, refusedConnection()
+				}
+				return made(503, http.NoBody, nil), nil
+			}, 2 * time.Minute, 10 * time.Minute, "given up after 16 attempts", 16,
+		},
 		"a body that hangs": {
 			func(_ int, r *http.Request) (*http.Response, error) {
 				return made(200, io.MultiReader(strings.NewReader("te"), hanging{r.Context()}), nil), nil

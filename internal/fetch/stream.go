@@ -37,6 +37,7 @@ type stream struct {
 	gained  int64         // bytes since enough was brought
 	pause   time.Duration // before the next attempt, if it is due to fails
 
+	answered bool // somebody listens there, whatever the answer was
 	known    bool // an answer was accepted: the rest is what it said
 	encoding string
 	total    int64  // -1 unknown
@@ -152,9 +153,10 @@ func (s *stream) again(f *failure) error {
 		s.since = time.Now()
 	}
 	s.fails++
+	s.answered = s.answered || s.known || f.status > 0
 	wait := max(backoff.Jitter(s.pause), min(f.after, s.limits.RetryAfter))
 	attempts := s.limits.Attempts
-	if f.attempts > 0 && !s.known {
+	if f.attempts > 0 && !s.answered {
 		attempts = min(attempts, f.attempts)
 	}
 	if s.fails >= attempts || time.Since(s.since)+wait > s.limits.Elapsed {

@@ -34,7 +34,7 @@ func repeat(part string, n int) string { return strings.TrimSuffix(strings.Repea
 const (
 	dots     = `its name has a ".."`
 	absolute = "its name is absolute"
-	linkAbs  = "which is absolute; only links within the directory are made"
+	linkAbs  = "which is absolute, and "
 	linkOut  = "leads out of the directory"
 )
 

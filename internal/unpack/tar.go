@@ -14,7 +14,7 @@ import (
 type tarSource struct {
 	ahead    *ahead
 	free     func()
-	tellsEnd bool // what is above tells an end from a cut
+	tellsEnd bool // the compression tells an end from a cut
 	some     bool // there was an entry
 	zeros    *zeroRun
 	tar      *tar.Reader

@@ -103,7 +103,7 @@ func (s *Shelf) Throw(path string) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		// Without its record an entry, however much of it is left, counts for nothing.
 		if err = s.Root.Remove(filepath.Join(path, recordName)); err == nil || errors.Is(err, fs.ErrNotExist) {
-			err = deleteHere(s.Place(path))
+			err = deleteHere(s.Place(path), throwLimit)
 		}
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -111,24 +111,28 @@ func (s *Shelf) Throw(path string) {
 	}
 }
 
-// Delete moves something to the trash of the shelf; if that is on another disk,
-// it is deleted where it is.
+// Delete moves something to the trash of the shelf; if that cannot be done, since it
+// is on another disk or this one is full, it is deleted where it is.
 func (s *Shelf) Delete(in *os.Root, path string) error {
 	err := s.ToTrash(in, path)
-	if errors.Is(err, tree.ErrElsewhere) {
-		return deleteHere(tree.Place{Root: in, Dir: in.Name(), Path: path})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return deleteHere(tree.Place{Root: in, Dir: in.Name(), Path: path}, deleteLimit)
 	}
 	return err
 }
 
-func deleteHere(at tree.Place) error {
-	ctx, cancel := context.WithTimeout(context.Background(), deleteLimit)
+func deleteHere(at tree.Place, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	return at.WithParent(func(in *os.Root, name string) error { return trash.Delete(ctx, in, name) })
 }
 
-// deleteLimit bounds how long something is deleted while somebody waits.
-const deleteLimit = time.Minute
+const (
+	// throwLimit bounds how long something is deleted while everybody waits.
+	throwLimit = time.Minute
+	// deleteLimit is for one task that waits. What is left is in the way of the next.
+	deleteLimit = 10 * time.Minute
+)
 
 // ToTrash moves something to the trash of the shelf.
 func (s *Shelf) ToTrash(in *os.Root, path string) error {

@@ -22,6 +22,14 @@ const (
 // errSkip, returned for a directory, leaves out what is in it.
 var errSkip = errors.New("skip this directory")
 
+// MountedError tells that something else is mounted in a tree, which nobody changes,
+// copies or deletes then.
+type MountedError struct{ Path string }
+
+func (e *MountedError) Error() string {
+	return fmt.Sprintf("something is mounted at %q; let the task unmount it", e.Path)
+}
+
 // entry is one thing in a tree.
 type entry struct {
 	in   *os.Root // the directory it is in
@@ -100,7 +108,7 @@ func (w *walker) entry(ctx context.Context, in *os.File, e entry, depth int) err
 		case err != nil:
 			return err
 		case at != w.mount:
-			return fmt.Errorf("something is mounted at %q; let the task unmount it", e.path)
+			return &MountedError{Path: e.path}
 		}
 	}
 	err := w.visit(e)

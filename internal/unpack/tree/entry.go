@@ -111,6 +111,8 @@ func checkTarget(dir, link string) error {
 		return refuse("it is a symbolic link with a NUL character in its target")
 	case link[0] == '/' && !unusableLink(link):
 		return nil
+	case isAbsolute(link), unusableLink(link):
+		return refuse("it is a symbolic link to %q, which is absolute, and this system has no such path; make the archive with relative links", shorten(link))
 	}
 	_, err := target(dir, link)
 	return err
@@ -120,7 +122,7 @@ func checkTarget(dir, link string) error {
 // leads, as text.
 func target(dir, link string) (string, error) {
 	if link == "" || isAbsolute(link) || unusableLink(link) {
-		return "", refuse("it is a symbolic link to %q, which is absolute; only links within the directory are made", shorten(link))
+		return "", refuse("it leads through a symbolic link to %q, which is absolute, and nothing is made or linked through such a link", shorten(link))
 	}
 	found := path.Join(dir, strings.ReplaceAll(link, `\`, "/"))
 	if found == ".." || strings.HasPrefix(found, "../") {

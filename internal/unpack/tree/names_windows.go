@@ -23,7 +23,7 @@ func unusable(part string) string {
 	return ""
 }
 
-// unusableLink tells whether a link leads to a drive or a stream.
+// unusableLink tells whether a link leads to a drive, a stream or a root.
 func unusableLink(link string) bool {
 	return strings.ContainsRune(link, ':') || strings.HasPrefix(link, "/")
 }
