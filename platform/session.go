@@ -22,8 +22,8 @@ type Session struct {
 	// Secrets are names of variables that no command may leave on the disk for
 	// the next, as commands on Windows do with all others.
 	Secrets []string
-	// Limit, if set, is told of each command before anybody else has it, also
-	// of those beside.
+	// Limit, if set, sets what a command may use. It is called with each that
+	// Command and Beside return, before they do, and perhaps concurrently.
 	Limit func(*process.Command)
 
 	marker   string   // NAME=value in the environment of all the task's processes

@@ -12,7 +12,9 @@ import (
 // Command is one program to run to its end. The zero value of every field but
 // Argv and Dir is usable.
 type Command struct {
-	Argv []string // program and arguments; the program is looked up in Env's PATH, relative to Dir, and then, but not on Windows, in that of this process
+	// Argv is the program and its arguments. The program is looked up in Env's
+	// PATH, relative to Dir, and on Unix then in that of this process.
+	Argv []string
 	Dir  string   // working directory
 	Env  []string // complete environment, NAME=value; nil is empty, never the worker's
 	// Output receives what the command and its descendants write to standard

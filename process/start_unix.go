@@ -13,7 +13,7 @@ import (
 	"syscall"
 )
 
-// defaultPath is where a program is looked for if Env has no PATH.
+// defaultPath is where a program is looked for if Env, or this process, has no PATH.
 const defaultPath = "/usr/local/bin:/usr/bin:/bin"
 
 // osFields are the credentials of a Unix user; nil is the worker's own.
@@ -25,9 +25,9 @@ func User(uid, gid uint32, groups []uint32) Identity {
 	return Identity{osFields{&syscall.Credential{Uid: uid, Gid: gid, Groups: groups}}}
 }
 
-// lookUp returns the path of a program as execvp would find it, from Dir: in
-// the PATH of Env, or else in that of this process, since a PATH that a task
-// sets for its programs need not lead to the first one.
+// lookUp returns the path of a program, from Dir: as execvp would find it in the
+// PATH of Env, or else in that of this process, since a PATH that a task sets for
+// its programs need not lead to the first one.
 func (c *Command) lookUp(name string) (string, error) {
 	if strings.Contains(name, "/") {
 		return c.inDir(name), nil // the system tells what is wrong with it
@@ -51,7 +51,7 @@ func (c *Command) lookUp(name string) (string, error) {
 	if refused != "" {
 		return "", c.authorFault(126, fmt.Errorf("%s is not executable: %w; set its executable bit", refused, fs.ErrPermission))
 	}
-	return "", c.authorFault(127, fmt.Errorf("no such program in %s: %w; install it or correct the name", list, fs.ErrNotExist))
+	return "", c.authorFault(127, fmt.Errorf("no such program in %s, nor in the PATH of the worker: %w; install it or correct the name", list, fs.ErrNotExist))
 }
 
 func (c *Command) inDir(path string) string {

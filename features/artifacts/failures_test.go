@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"regexp"
 	"slices"
@@ -48,6 +49,7 @@ func TestFailures(t *testing.T) {
 		"unreadable":  {&artifact.FileError{Reason: artifact.Unreadable, Err: errors.New("x")}, task.Failed, "file-not-readable-on-worker"},
 		"changed":     {fmt.Errorf("x: %w", artifact.ErrChanged), task.Failed, "invalid-resource-on-worker"},
 		"no room":     {fmt.Errorf("x: %w", artifact.ErrSpool), task.ResourceUnavailable, "invalid-resource-on-worker"},
+		"no spool":    {fmt.Errorf("x: %w: %w", artifact.ErrSpool, fs.ErrNotExist), task.ResourceUnavailable, "invalid-resource-on-worker"},
 		"header":      {fmt.Errorf("x: %w", artifact.ErrContentType), task.MalformedPayload, ""},
 		"conflict":    {fmt.Errorf("x: %w", artifact.ErrConflict), task.MalformedPayload, ""},
 		"storage":     {&artifact.StorageError{Status: 403}, task.ResourceUnavailable, ""},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -112,7 +111,7 @@ func (p *publication) expires(i *item) time.Time {
 func (p *publication) explain(ctx context.Context, i *item) {
 	name := artifact.Printable(i.name)
 	switch {
-	case i.from.Optional && errors.Is(i.err, fs.ErrNotExist):
+	case i.from.Optional && missing(i.err):
 		p.run.Log.Info("Optional artifact %s is not there: %v", name, i.err)
 		return
 	case i.from.Optional:
@@ -138,13 +137,20 @@ func (p *publication) explain(ctx context.Context, i *item) {
 	}
 }
 
+// missing tells whether the task did not leave the file. What the worker itself
+// misses, such as a place for copies, is something else.
+func missing(err error) bool {
+	failure, ok := errors.AsType[*artifact.FileError](err)
+	return ok && failure.Reason == artifact.Missing
+}
+
 // judge says who is to blame.
 func judge(name string, err error) error {
 	name = artifact.Printable(name)
 	if _, ok := errors.AsType[*task.Error](err); ok {
 		return err
 	}
-	if errors.Is(err, fs.ErrNotExist) {
+	if missing(err) {
 		return task.Errorf(task.Failed, "artifact %s: %w; let the task create it, or mark it as optional in the payload", name, err)
 	}
 	so := task.InternalError

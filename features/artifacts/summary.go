@@ -3,7 +3,6 @@ package artifacts
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -48,7 +47,7 @@ func (p *publication) unpublished(items []*item) {
 		if i.from.Optional {
 			note = " (optional)"
 		}
-		if !i.from.Optional || !errors.Is(i.err, fs.ErrNotExist) {
+		if !i.from.Optional || !missing(i.err) {
 			say = p.run.Log.Warn
 		}
 		t.row("%s\t%s%s\n", artifact.Printable(i.path), reason(i.err), note)

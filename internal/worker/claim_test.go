@@ -108,10 +108,10 @@ func TestT3ReclaimsInTime(t *testing.T) {
 	for _, skew := range []time.Duration{0, 3 * time.Hour, -24 * time.Hour} {
 		t.Run(skew.String(), func(t *testing.T) {
 			t.Parallel()
-			const lease = 10 * time.Second
+			const lease = 20 * time.Second
 			s := newSite(t, queuetest.FakeOptions{Lease: lease, Skew: skew}, func(w *worker.Worker) { w.Config.CancelCheck = time.Minute })
 			s.start()
-			id := s.fake.AddTask(shell("sleep 12"))
+			id := s.fake.AddTask(shell("sleep 22"))
 			if got := outcome(s.resolved(id, 0)); got != "completed" {
 				t.Errorf("the task ended as %s", got)
 			}

@@ -83,9 +83,9 @@ func TestQ11Partition(t *testing.T) {
 	}
 	t.Run("shorter than the lease", func(t *testing.T) {
 		t.Parallel()
-		s := newSite(t, queuetest.FakeOptions{Lease: 10 * time.Second}).start()
+		s := newSite(t, queuetest.FakeOptions{Lease: 20 * time.Second}).start()
 		dir := t.TempDir()
-		id := s.fake.AddTask(shell("touch " + dir + "/started; sleep 11"))
+		id := s.fake.AddTask(shell("touch " + dir + "/started; sleep 21"))
 		appears(t, dir+"/started")
 		s.fake.Inject(queuetest.Fault{Endpoint: "reclaimTask", Kind: queuetest.FaultReset, Max: 3}, queuetest.Fault{Endpoint: "status", Kind: queuetest.FaultReset, Max: 20})
 		if got := outcome(s.resolved(id, 0)); got != "completed" {

@@ -75,8 +75,8 @@ func (r *run) block(result process.Result, more []features.Figure, hit *usage.Ex
 	r.Log.Info("%s", aligned(rows))
 }
 
-// aligned writes one figure to a line, so that the values begin in one column:
-// that of the longest label of a command that is measured, whether this one is.
+// aligned writes one figure to a line, so that the values begin in one column. It
+// is the same for all commands, also for one without the longest usual label.
 func aligned(rows []features.Figure) string {
 	widest := len(" Average Available System Memory")
 	for _, f := range rows {

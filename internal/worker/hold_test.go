@@ -90,7 +90,7 @@ func TestHold(t *testing.T) {
 func TestHoldKeepsTheClaim(t *testing.T) {
 	t.Parallel()
 	h := newHeld()
-	s := newSite(t, queuetest.FakeOptions{Lease: 10 * time.Second}, func(w *worker.Worker) { w.Features = append(w.Features, h.feature()) }).start()
+	s := newSite(t, queuetest.FakeOptions{Lease: 20 * time.Second}, func(w *worker.Worker) { w.Features = append(w.Features, h.feature()) }).start()
 	id := s.fake.AddTask(shell("exit 3"))
 	<-h.begun
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

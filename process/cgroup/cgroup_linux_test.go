@@ -52,11 +52,13 @@ func TestDirectories(t *testing.T) {
 
 // TestRemove removes a group whose process is still about to end.
 func TestRemove(t *testing.T) {
+	tried := false
 	for _, controller := range controllers() {
 		base := Find().V1(controller)
 		if !base.Usable() {
 			continue
 		}
+		tried = true
 		g := base.Make("gw-remove-" + strconv.Itoa(os.Getpid()))
 		cmd := exec.Command("sleep", "1000")
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
@@ -75,6 +77,9 @@ func TestRemove(t *testing.T) {
 			t.Errorf("%s is left: %v", g.path, err)
 		}
 		_ = cmd.Wait()
+	}
+	if !tried {
+		t.Skip("no control groups can be made here")
 	}
 }
 

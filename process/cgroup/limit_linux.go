@@ -125,8 +125,11 @@ func (b Base) leave() error {
 		return nil
 	}
 	self := strconv.Itoa(os.Getpid())
-	if err != nil || strings.TrimSpace(string(procs)) != self {
-		return fmt.Errorf("cannot leave cgroup %s: others are in it: %w", b.dir, err)
+	if err != nil {
+		return fmt.Errorf("cannot leave cgroup %s: %w", b.dir, err)
+	}
+	if strings.TrimSpace(string(procs)) != self {
+		return fmt.Errorf("cannot leave cgroup %s: others are in it", b.dir)
 	}
 	for _, left := range b.Named(own) {
 		_ = left.busy() // and then stays

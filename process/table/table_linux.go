@@ -143,7 +143,10 @@ func Carries(pid int, marker string) bool {
 // first has ended shows none. Nor do kernel threads, which have only one.
 func threadsEnviron(dir string) []byte {
 	threads, _ := os.ReadDir(dir + "/task")
-	for _, thread := range threads[min(1, len(threads)):] {
+	if len(threads) < 2 {
+		return nil
+	}
+	for _, thread := range threads { // in order of text, so that the first need not come first
 		if env, _ := os.ReadFile(dir + "/task/" + thread.Name() + "/environ"); len(env) > 0 {
 			return env
 		}

@@ -1,6 +1,9 @@
 package table
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -27,6 +30,24 @@ func TestParseStat(t *testing.T) {
 		got, ok := parseStat([]byte(test.line))
 		if diff := cmp.Diff(test.want, got); ok != test.ok || ok && diff != "" {
 			t.Errorf("%q: got ok %v, %s", test.line, ok, diff)
+		}
+	}
+}
+
+// TestThreadsEnviron: the first thread, which has ended, need not be the first in
+// order of text.
+func TestThreadsEnviron(t *testing.T) {
+	t.Parallel()
+	for ended, lives := range map[string]string{"31527": "1001", "1001": "31527"} {
+		dir := t.TempDir()
+		for thread, env := range map[string]string{ended: "", lives: "A=1\x00"} {
+			task := filepath.Join(dir, "task", thread)
+			if err := errors.Join(os.MkdirAll(task, 0o700), os.WriteFile(filepath.Join(task, "environ"), []byte(env), 0o600)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := string(threadsEnviron(dir)); got != "A=1\x00" {
+			t.Errorf("thread %s has ended: got %q", ended, got)
 		}
 	}
 }

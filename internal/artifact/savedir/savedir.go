@@ -64,30 +64,31 @@ func (d Dir) Save(ctx context.Context, record artifact.Record) (string, error) {
 	}
 	defer content.Close()
 	name := filepath.FromSlash(path.Clean(record.Name))
-	sum, err := write(root, name, content)
-	if err == nil && sum != record.SHA256 {
-		err = fmt.Errorf("its sha256 is %s, but %s was published", sum, record.SHA256)
-	}
-	if err != nil {
-		_ = root.Remove(name) // nobody may take it for what was published
+	if err := write(root, name, content, record.SHA256); err != nil {
 		return "", fmt.Errorf("cannot save artifact %s: %w", record.Name, err)
 	}
 	return filepath.Join(d.Path, name), nil
 }
 
-// write writes a file below root and returns the hash of its content.
-func write(root *os.Root, name string, content io.Reader) (sum string, err error) {
+// write writes a file below root, whose content must have the hash.
+func write(root *os.Root, name string, content io.Reader, published string) error {
 	if err := root.MkdirAll(filepath.Dir(name), 0o777); err != nil {
-		return "", err
+		return err
 	}
 	file, err := root.Create(name)
 	if err != nil {
-		return "", err
+		return err // what is there is not ours
 	}
 	hash := sha256.New()
 	_, err = io.Copy(io.MultiWriter(file, hash), content)
 	if closed := file.Close(); err == nil {
 		err = closed
 	}
-	return hex.EncodeToString(hash.Sum(nil)), err
+	if sum := hex.EncodeToString(hash.Sum(nil)); err == nil && sum != published {
+		err = fmt.Errorf("its sha256 is %s, but %s was published", sum, published)
+	}
+	if err != nil {
+		_ = root.Remove(name) // nobody may take it for what was published
+	}
+	return err
 }

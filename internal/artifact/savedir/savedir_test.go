@@ -29,6 +29,22 @@ func record(name, text string) artifact.Record {
 	return artifact.Record{Name: name, StorageType: artifact.TypeS3, SHA256: hex.EncodeToString(sum[:])}
 }
 
+// TestWhatIsInTheWayStays: a directory where the file would be is not deleted.
+func TestWhatIsInTheWayStays(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	mine := filepath.Join(dir, "public", "a")
+	if err := os.MkdirAll(mine, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (Dir{From: texts{"public/a": "text"}, TaskID: "task", Path: dir}).Save(t.Context(), record("public/a", "text")); err == nil {
+		t.Error("saved as a directory")
+	}
+	if _, err := os.Stat(mine); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestSave: content arrives under its name, and only what was published; no
 // name and no link leads out of the directory.
 func TestSave(t *testing.T) {

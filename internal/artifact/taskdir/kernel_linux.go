@@ -3,6 +3,7 @@ package taskdir
 import (
 	"io/fs"
 	"os"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,9 +23,22 @@ func showsReader(file *os.File) (bool, error) {
 	return stat.Type == unix.PROC_SUPER_MAGIC, failed
 }
 
+// tellsLinks is false before Linux 5.6, and in a container that does not allow the
+// call. It is asked of the root, since a file system of the task can say EPERM, too.
+var tellsLinks = sync.OnceValue(func() bool {
+	fd, err := unix.Openat2(unix.AT_FDCWD, "/", &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC})
+	if err == nil {
+		_ = unix.Close(fd)
+	}
+	return err != unix.ENOSYS && err != unix.EPERM
+})
+
 // openAbsolute follows no link of /proc to what the worker has open, by whatever
 // name: such links lead to files, not to paths.
 func openAbsolute(path string) (*os.File, error) {
+	if !tellsLinks() {
+		return openByName(path)
+	}
 	how := unix.OpenHow{Flags: uint64(openFlags | unix.O_CLOEXEC | unix.O_LARGEFILE), Resolve: unix.RESOLVE_NO_MAGICLINKS}
 	for {
 		fd, err := unix.Openat2(unix.AT_FDCWD, path, &how)
@@ -34,8 +48,6 @@ func openAbsolute(path string) (*os.File, error) {
 		case unix.EINTR:
 		case unix.ELOOP: // it was looked at before, so that it is no loop
 			return nil, errReader
-		case unix.ENOSYS, unix.EPERM: // before Linux 5.6, or not allowed in a container
-			return openByName(path)
 		default:
 			return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 		}
