@@ -123,20 +123,20 @@ func likeness(branch *jsonschema.Schema, value any) int {
 		}
 		return 0
 	}
-	score := 0
+	score, unknown := 0, 0
 	for name, field := range fields {
-		if other(branch.Properties[name], field) {
+		switch {
+		case other(branch.Properties[name], field):
 			return 0
-		}
-		if slices.Contains(branch.Required, name) {
+		case slices.Contains(branch.Required, name):
 			score += 3
-		} else if branch.Properties[name] != nil {
+		case branch.Properties[name] != nil:
 			score++
-		} else if score > 0 {
-			score--
+		default:
+			unknown++
 		}
 	}
-	return score
+	return max(score-unknown, min(score, 1))
 }
 
 // other tells whether a value is not the only one that a property can have, such
